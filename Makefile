@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026 The hostcare.remediation authors
 
-# Every target sets up what it needs below .work, once. Nothing outside .work is written, but for the Debian packages
-# that `make test` and `make packages` install as root.
+# Every target sets up what it needs below .work, once. Nothing else on this machine is changed, but for the Debian
+# packages that some targets install when they are run as root.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
@@ -11,26 +11,122 @@ SHELL := /bin/sh
 
 # The interpreter that runs the set-up; the tests choose theirs (tests/toolchain/interpreters.py).
 PYTHON ?= python3
-TOOLCHAIN := tests/toolchain
-PINS := $(wildcard $(TOOLCHAIN)/requirements-*.txt)
-SET_UP := $(TOOLCHAIN)/environments.py $(TOOLCHAIN)/interpreters.py $(PINS)
+# Tries for each scenario of the benchmark.
+TRIES ?= 100
+# More arguments for what a target runs: make integration ARGS="-k hidepid", make triage ARGS=-vvv
+ARGS ?=
+# Narrows the matrix: make molecule CORES=2.19
+CORES ?=
+export CORES
 
-export PYTHONDONTWRITEBYTECODE := 1
+TOOLCHAIN := tests/toolchain
+SET_UP := $(TOOLCHAIN)/environments.py $(TOOLCHAIN)/interpreters.py $(wildcard $(TOOLCHAIN)/requirements-*.txt)
+LINT := .work/venv-lint/bin
+NEWEST := .work/venv-newest/bin
+
+# What runs on managed nodes, and the tests of it that run on its oldest Python; then what runs on the controller.
+TARGET_CODE := $(wildcard plugins/modules plugins/module_utils plugins/doc_fragments tests/unit)
+CONTROLLER_CODE := $(wildcard plugins/action plugins/callback plugins/filter tests/integration tests/support \
+	tests/benchmark tests/toolchain extensions)
+
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.work/pycache
+export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.work/hypothesis
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.work/collections:$(CURDIR)/.work/thirdparty
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-# --- set-up: one stamp for each kind of environment, so that a second run costs nothing ---
+# --- the two that a newcomer needs ---
+
+.PHONY: triage
+triage: .work/triage.stamp ## assess this machine: what it has run out of, what would be done; changes nothing
+	@ANSIBLE_HOME=$(CURDIR)/.work/ansible ANSIBLE_STDOUT_CALLBACK=hostcare.remediation.plain \
+		ANSIBLE_LOCALHOST_WARNING=false .work/venv-triage/bin/ansible-playbook playbooks/triage.yml \
+		--inventory localhost, --connection local \
+		--extra-vars ansible_python_interpreter=$(CURDIR)/.work/venv-triage/bin/python $(ARGS)
+
+.PHONY: test
+test: .work/python.stamp ## every test there is, with progress and a summary
+	@$(PYTHON) $(TOOLCHAIN)/every_step.py $(MAKE)
+
+# --- pieces, from seconds to minutes ---
+
+.PHONY: unit
+unit: .work/unit.stamp ## unit tests on the oldest and the newest Python at hand
+	@set -e; for python in .work/venv-unit-*/bin/python; do $$python -m pytest -q tests/unit $(ARGS); done
+
+.PHONY: types
+types: .work/lint.stamp ## mypy, strict, on the plugins and on the toolchain
+	@$(LINT)/mypy -p ansible_collections.hostcare.remediation.plugins
+	@$(LINT)/mypy $(TOOLCHAIN)
+
+.PHONY: lint
+lint: .work/lint.stamp .work/thirdparty/.complete ## ruff for target and controller code, yamllint, ansible-lint, changelog
+	@$(LINT)/ruff check --config ruff-target.toml $(TARGET_CODE)
+	@$(LINT)/ruff check --config ruff-controller.toml $(CONTROLLER_CODE)
+	@$(LINT)/ruff format --check --config ruff-target.toml $(TARGET_CODE)
+	@$(LINT)/ruff format --check --config ruff-controller.toml $(CONTROLLER_CODE)
+	@$(LINT)/yamllint --strict .
+	@PATH="$(CURDIR)/$(LINT):$$PATH" NO_COLOR=1 $(LINT)/ansible-lint --offline
+	@$(LINT)/antsibull-changelog lint
+
+.PHONY: format
+format: .work/lint.stamp ## let ruff mend what it can, and lay out the code
+	@$(LINT)/ruff check --fix --config ruff-target.toml $(TARGET_CODE)
+	@$(LINT)/ruff check --fix --config ruff-controller.toml $(CONTROLLER_CODE)
+	@$(LINT)/ruff format --config ruff-target.toml $(TARGET_CODE)
+	@$(LINT)/ruff format --config ruff-controller.toml $(CONTROLLER_CODE)
+
+.PHONY: sanity
+sanity: .work/core.stamp .work/tests.stamp ## ansible-test sanity with each ansible-core, without one ignore entry
+	@$(PYTHON) $(TOOLCHAIN)/sanity.py $(CORES)
+
+.PHONY: build
+build: .work/importer.stamp ## build the collection and put it through the importer of Ansible Galaxy
+	@$(TOOLCHAIN)/build.sh
+
+.PHONY: integration
+integration: .work/core.stamp .work/tests.stamp ## integration tests with each ansible-core; root
+	@$(PYTHON) $(TOOLCHAIN)/each_core.py integration $(ARGS)
+
+.PHONY: molecule
+molecule: .work/core.stamp .work/thirdparty/.complete testhosts-images ## Molecule on real hosts with each ansible-core; root
+	@. .work/testhosts/environment && $(PYTHON) $(TOOLCHAIN)/each_core.py molecule $(ARGS)
+
+.PHONY: benchmark
+benchmark: .work/core.stamp .work/tests.stamp ## measure against peers and a C program, TRIES=100 a scenario; root
+	@$(NEWEST)/python tests/benchmark/run.py --tries $(TRIES) $(ARGS)
+
+# --- set-up ---
+
+.PHONY: packages
+packages: .work/python.stamp .work/tests.stamp ## install the Debian packages the tests use; root
 
 .PHONY: venv
-venv: .work/core.stamp .work/lint.stamp .work/unit.stamp .work/thirdparty/.complete ## build the virtual environments below .work
+venv: .work/core.stamp .work/lint.stamp .work/unit.stamp .work/thirdparty/.complete ## build the virtual environments
 
-.work/%.stamp: $(SET_UP)
+.PHONY: testhosts-images
+testhosts-images: .work/tests.stamp ## make the base images of the test hosts, a key, and settings for podman; root
+	@$(PYTHON) $(TOOLCHAIN)/testhosts.py
+
+.PHONY: testhosts-clean
+testhosts-clean: ## remove the test hosts and their images
+	@$(TOOLCHAIN)/testhosts_clean.sh
+
+.PHONY: clean
+clean: ## remove everything below .work
+	rm -rf .work
+
+# Debian packages: python (python3-venv) for any environment at all, tests for what leaves Python.
+.work/python.stamp .work/tests.stamp: .work/%.stamp: $(TOOLCHAIN)/packages.sh
+	@$(TOOLCHAIN)/packages.sh $*
+	@mkdir -p .work && touch $@
+
+.work/%.stamp: $(SET_UP) | .work/python.stamp
 	@$(PYTHON) $(TOOLCHAIN)/environments.py $*
 	@touch $@
 
 .work/thirdparty/.complete: $(TOOLCHAIN)/third_party.py | .work/core.stamp
-	@.work/venv-newest/bin/python $(TOOLCHAIN)/third_party.py
+	@$(NEWEST)/python $(TOOLCHAIN)/third_party.py
 	@touch $@

@@ -14,9 +14,10 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import NamedTuple
 
 from interpreters import Interpreter, discover
 
@@ -55,7 +56,7 @@ class Environment(NamedTuple):
             return False
 
 
-def read_requirements(name: str) -> List[str]:
+def read_requirements(name: str) -> list[str]:
     lines = []
     for line in (HERE / name).read_text().splitlines():
         if line.startswith("-r "):
@@ -69,7 +70,7 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def core_environments(found: Sequence[Interpreter]) -> List[Environment]:
+def core_environments(found: Sequence[Interpreter]) -> list[Environment]:
     by_version = {interpreter.version: interpreter for interpreter in found}
     environments = []
     for core, supported in CORES.items():
@@ -81,7 +82,7 @@ def core_environments(found: Sequence[Interpreter]) -> List[Environment]:
     return environments
 
 
-def newest(found: Sequence[Interpreter], name: str, oldest: str) -> List[Environment]:
+def newest(found: Sequence[Interpreter], name: str, oldest: str) -> list[Environment]:
     """One environment on the newest interpreter, if that is new enough for its tools."""
     limit = tuple(int(part) for part in oldest.split("."))
     usable = [interpreter for interpreter in found if interpreter.key >= limit]
@@ -91,12 +92,12 @@ def newest(found: Sequence[Interpreter], name: str, oldest: str) -> List[Environ
     return [Environment(name, usable[-1], f"requirements-{name}.txt")]
 
 
-def unit_environments(found: Sequence[Interpreter]) -> List[Environment]:
+def unit_environments(found: Sequence[Interpreter]) -> list[Environment]:
     ends = [found[0]] if len(found) == 1 else [found[0], found[-1]]
     return [Environment(f"unit-{python.version}", python, "requirements-unit.txt") for python in ends]
 
 
-KINDS: Dict[str, Callable[[Sequence[Interpreter]], List[Environment]]] = {
+KINDS: dict[str, Callable[[Sequence[Interpreter]], list[Environment]]] = {
     "core": core_environments,
     "lint": lambda found: newest(found, "lint", "3.11"),
     "unit": unit_environments,
@@ -116,7 +117,7 @@ def build(environment: Environment) -> None:
          str(HERE / environment.requirements)],
     ):  # fmt: skip
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=clean
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=clean, check=False
         )
         if done.returncode:
             raise SystemExit(f"{' '.join(command)}: failed\n{done.stdout.decode(errors='replace')}")
@@ -140,14 +141,14 @@ def record_matrix(environments: Sequence[Environment]) -> None:
     link(WORK / "venv-newest", environments[-1].directory.name)
 
 
-def main(kinds: Sequence[str]) -> Optional[str]:
+def main(kinds: Sequence[str]) -> str | None:
     WORK.mkdir(exist_ok=True)
     # The tree in the place where Ansible and Python look for a collection.
     link(WORK / "collections" / "ansible_collections" / "hostcare" / "remediation", "../../../..")
     found = discover()
     if not found:
         return "no Python 3.8 or later that can make virtual environments: on Debian, apt-get install python3-venv"
-    wanted: Dict[str, Environment] = {}
+    wanted: dict[str, Environment] = {}
     for kind in kinds:
         environments = KINDS[kind](found)
         wanted.update((environment.name, environment) for environment in environments)

@@ -8,7 +8,8 @@ import glob
 import os
 import re
 import subprocess
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 # Asked of every candidate: a shim prints the real interpreter behind it, a virtual environment says nothing.
 QUESTION = """
@@ -26,7 +27,7 @@ class Interpreter(NamedTuple):
     path: str
 
     @property
-    def key(self) -> Tuple[int, ...]:
+    def key(self) -> tuple[int, ...]:
         return tuple(int(part) for part in self.version.split("."))
 
 
@@ -42,7 +43,7 @@ def directories() -> Iterator[str]:
 
 
 def candidates() -> Iterator[str]:
-    seen = set()
+    seen: set[str] = set()
     for directory in directories():
         try:
             names = sorted(os.listdir(directory))
@@ -56,11 +57,16 @@ def candidates() -> Iterator[str]:
                 yield path
 
 
-def ask(path: str) -> Optional[Interpreter]:
+def ask(path: str) -> Interpreter | None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PYENV_VERSION"))}
     try:
         answer = subprocess.run(
-            [path, "-c", QUESTION], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30, env=environment
+            [path, "-c", QUESTION],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=30,
+            env=environment,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -68,9 +74,9 @@ def ask(path: str) -> Optional[Interpreter]:
     return Interpreter(words[0], words[1].strip()) if len(words) == 2 else None
 
 
-def discover() -> List[Interpreter]:
+def discover() -> list[Interpreter]:
     """One interpreter for each minor version from 3.8 on that can make virtual environments, oldest first."""
-    found: Dict[str, Interpreter] = {}
+    found: dict[str, Interpreter] = {}
     for path in candidates():
         interpreter = ask(path)
         if interpreter and interpreter.key >= OLDEST:

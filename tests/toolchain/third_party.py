@@ -2,7 +2,7 @@
 # Copyright (c) 2026 The hostcare.remediation authors
 """Put the collections the tests use into .work/thirdparty, taken from the `ansible` package.
 
-The package index serves where Ansible Galaxy cannot be reached. Of the hundred collections in it only the used ones are kept.
+The package index serves where Ansible Galaxy cannot be reached. Of its hundred collections only the used ones are kept.
 """
 
 from __future__ import annotations

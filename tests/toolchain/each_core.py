@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026 The hostcare.remediation authors
+"""Run a command once with each ansible-core of the matrix: each_core.py integration|molecule [argument ...]
+
+The environment variable CORES ("2.16 2.21") narrows the matrix. Each command finds its ansible-core first on PATH and in
+HOSTCARE_ANSIBLE_BIN.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+from environments import ROOT, WORK
+
+COMMANDS = {
+    "integration": ["python", "-m", "pytest", "tests/integration"],
+    "molecule": ["molecule", "test", "--all"],
+}
+
+
+def main(kind: str, arguments: list[str]) -> int:
+    if os.geteuid() != 0:
+        print(f"{kind} makes namespaces, cgroups and containers: run it as root")
+        return 1
+    matrix = [line.split() for line in (WORK / "matrix").read_text().splitlines()]
+    newest = matrix[-1][0]
+    chosen = os.environ.get("CORES", "").split() or [core for core, _version, _venv in matrix]
+    failed = sorted(set(chosen) - {core for core, _version, _venv in matrix})
+    for core in failed:
+        print(f"{kind}: no environment for ansible-core {core} on this machine")
+    for core, version, venv in matrix:
+        if core not in chosen:
+            continue
+        programs = str(ROOT / venv / "bin")
+        command = [os.path.join(programs, COMMANDS[kind][0]), *COMMANDS[kind][1:], *arguments]
+        if kind == "integration" and core != newest:
+            command += ["-m", "not once"]
+        environment = dict(os.environ, HOSTCARE_ANSIBLE_BIN=programs, HOSTCARE_CORE=core)
+        environment["PATH"] = os.pathsep.join((programs, os.environ["PATH"]))
+        print(f"{kind} with ansible-core {core} on Python {version}", flush=True)
+        started = time.monotonic()
+        done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False)
+        verdict = "FAILED" if done.returncode else "passed"
+        print(f"{kind} with ansible-core {core}: {verdict} in {time.monotonic() - started:.0f} s", flush=True)
+        if done.returncode:
+            failed.append(core)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1], sys.argv[2:]))
