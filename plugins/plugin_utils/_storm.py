@@ -1,0 +1,238 @@
+# Copyright (c) 2026 The hostcare.remediation authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What headroom_info found and what rogue_process did, as lines for people.
+
+PRIVATE: may change in any release.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import typing as t
+
+from ansible_collections.hostcare.remediation.plugins.plugin_utils._lines import (
+    INDENT,
+    MIN_WIDTH,
+    clip,
+    line,
+    safe,
+    table,
+    wrapped,
+)
+
+Data = t.Mapping[str, t.Any]
+
+_DONE = {"killed": "killed", "terminated": "ended", "frozen": "frozen", "thawed": "woken"}
+_TEMPLATE_MARKS = ("{{", "{%", "{#")
+_GROUPINGS = (("name", "by_name"), ("user", "by_user"), ("unit", "by_unit"), ("parent", "by_parent"))
+
+
+def headroom_lines(headroom: Data, width: int = 100, top: int = 5) -> list[str]:
+    """Every limit with what is used of it, then who fills the process table."""
+    width = max(MIN_WIDTH, width)
+    lines = [*_limits(headroom, width), "", *_process_table(headroom.get("process_table") or {}, width, top)]
+    lines += _partial(headroom, width)
+    return lines
+
+
+def suspect_lines(suspects: t.Sequence[Data], width: int = 100, top: int = 3) -> list[str]:
+    """Who looks like the rogue and why; the worst first."""
+    width = max(MIN_WIDTH, width)
+    if not suspects:
+        return [line("SUSPECTS  none: no group of processes is out of proportion.", width)]
+    lines = [line("SUSPECTS  out of proportion, the worst first", width)]
+    for number, suspect in enumerate(suspects[:top], start=1):
+        share = _percent(suspect.get("share")) or "unknown share"
+        count, young = suspect.get("processes", 0), suspect.get("young", 0)
+        head = f"{number}. {_selection(suspect.get('selector') or {})}"
+        lines += wrapped(f"{head}: {count} processes ({share} of all), {young} of them young", width, INDENT)
+        for reason in suspect.get("reasons") or ():
+            lines += wrapped(f"- {reason}", width, INDENT * 3)
+    return lines + _more(len(suspects) - top, "suspects", width)
+
+
+def paste_line(selector: Data, variable: str = "process_storm_selector") -> str:
+    """The option for ansible-playbook that names this selection, quoted for a shell; never cut.
+
+    A name of a process is chosen by whoever started it. One with template marks in it would be run by Ansible as a
+    template, on the controller: such a selection is not offered for pasting.
+    """
+    text = json.dumps({variable: dict(selector)}, sort_keys=True, default=str)
+    if any(mark in safe_text for safe_text in _texts(selector) for mark in _TEMPLATE_MARKS):
+        return "(not shown: a name in it is written as a template; select by user, unit or pid instead)"
+    return "-e " + shlex.quote(text)
+
+
+def rogue_lines(rogue: Data, dry: bool = False, width: int = 100, top: int = 10) -> list[str]:
+    """What was done to whom, why, what was spared, what remains, and the proof."""
+    width = max(MIN_WIDTH, width)
+    return [
+        *_headline(rogue, dry, width),
+        *_groups("", rogue.get("groups") or (), width, top),
+        *_groups("protected, not touched:", rogue.get("protected") or (), width, top),
+        *_survivors(rogue, width, top),
+        *_zombies(rogue.get("zombies") or {}, width, top),
+        *_how(rogue, dry, width),
+        *_partial(rogue, width),
+    ]
+
+
+def _limits(headroom: Data, width: int) -> list[str]:
+    rows = [
+        [
+            resource.get("limit_name"),
+            resource.get("scope"),
+            resource.get("used"),
+            "unlimited" if resource.get("limit") is None else resource["limit"],
+            resource.get("free"),
+            _percent(resource.get("share")),
+            _remarks(resource),
+        ]
+        for resource in headroom.get("resources") or ()
+    ]
+    if not rows:
+        return [line("PROCESS SLOTS  no limit could be read.", width)]
+    titles = ["limit", "scope", "used", "of", "free", "share", ""]
+    return [line("PROCESS SLOTS", width), *table(titles, rows, width)]
+
+
+def _remarks(resource: Data) -> str:
+    remarks = ["hit first"] if resource.get("binding") else []
+    if resource.get("stops_root"):
+        remarks.append("stops root too")
+    return ", ".join(remarks)
+
+
+def _process_table(found: Data, width: int, top: int) -> list[str]:
+    counts = (
+        ("processes", "processes"),
+        ("threads", "threads"),
+        ("kernel_threads", "kernel threads"),
+        ("zombies", "zombies"),
+        ("stopped", "stopped"),
+        ("uninterruptible", "uninterruptible"),
+    )
+    summary = ", ".join(f"{found.get(key, 0)} {words}" for key, words in counts)
+    lines = wrapped(f"PROCESS TABLE  {summary}", width)
+    for title, key in _GROUPINGS:
+        lines += _grouping(title, found.get(key) or (), width, top)
+    parents = [
+        [parent.get("name"), parent.get("pid"), parent.get("user"), parent.get("unit"), parent.get("zombies")]
+        for parent in found.get("zombie_parents") or ()
+    ]
+    if parents:
+        titles = ["leaves zombies", "pid", "user", "unit", "zombies"]
+        lines += table(titles, parents[:top], width) + _more(len(parents) - top, "parents", width)
+    return lines
+
+
+def _grouping(title: str, groups: t.Sequence[Data], width: int, top: int) -> list[str]:
+    counts = ("processes", "threads", "zombies", "young")
+    rows = []
+    for group in groups[:top]:
+        key = group.get("key")
+        pid = f" (pid {group['pid']})" if group.get("pid") is not None else ""
+        rows.append([f"{'none' if key in (None, '') else key}{pid}", *(group.get(count, 0) for count in counts)])
+    return table([f"by {title}", *counts], rows, width) if rows else []
+
+
+def _headline(rogue: Data, dry: bool, width: int) -> list[str]:
+    state = str(rogue.get("state") or "killed")
+    matched = rogue.get("matched", 0)
+    if not matched:
+        return wrapped("REMEDY  nothing matches the selection: nothing to do.", width)
+    if dry:
+        return wrapped(f"REMEDY  {matched} processes would be {_DONE.get(state, state)}", width)
+    done = ", ".join(f"{rogue[key]} {words}" for key, words in _DONE.items() if rogue.get(key))
+    return wrapped(f"REMEDY  {matched} processes matched: {done or 'none of them touched'}", width)
+
+
+def _groups(title: str, groups: t.Sequence[Data], width: int, top: int) -> list[str]:
+    if not groups:
+        return []
+    rows = [[group.get(key) for key in ("count", "name", "user", "unit", "reason")] for group in groups[:top]]
+    lines = [line(title, width, INDENT)] if title else []
+    return (
+        lines
+        + table(["count", "name", "user", "unit", "because"], rows, width)
+        + _more(len(groups) - top, "groups", width)
+    )
+
+
+def _survivors(rogue: Data, width: int, top: int) -> list[str]:
+    survivors = rogue.get("survivors") or ()
+    total = rogue.get("survivors_total") or len(survivors)
+    if not total:
+        return []
+    rows = [[survivor.get(key) for key in ("pid", "name", "user", "state", "reason")] for survivor in survivors[:top]]
+    titles = ["pid", "name", "user", "state", "because"]
+    return [
+        line(f"{total} are still there:", width, INDENT),
+        *table(titles, rows, width),
+        *_more(total - len(rows), "processes", width),
+    ]
+
+
+def _zombies(zombies: Data, width: int, top: int) -> list[str]:
+    if not zombies.get("total"):
+        return []
+    parents = zombies.get("parents") or ()
+    rows = [[parent.get(key) for key in ("pid", "name", "user", "zombies", "told")] for parent in parents[:top]]
+    return [
+        line(f"{zombies['total']} zombies hold slots until their parents collect them:", width, INDENT),
+        *(table(["pid", "parent", "user", "zombies", "told"], rows, width) if rows else ()),
+        *_more(len(parents) - top, "parents", width),
+    ]
+
+
+def _how(rogue: Data, dry: bool, width: int) -> list[str]:
+    if not rogue.get("matched"):
+        return []
+    lines = []
+    if rogue.get("method"):
+        lines += wrapped(f"method: {rogue['method']}, {rogue.get('method_reason') or 'no reason given'}", width, INDENT)
+    if not dry:
+        end = "proven" if rogue.get("converged") else "NOT PROVEN"
+        proof = f": {rogue['proof']}" if rogue.get("proof") else ""
+        lines += wrapped(
+            f"end: {end}{proof} (rounds: {rogue.get('rounds', 0)}, {rogue.get('elapsed_ms', 0)} ms)", width, INDENT
+        )
+    return lines
+
+
+def _partial(result: Data, width: int) -> list[str]:
+    if not result.get("partial"):
+        return []
+    lines = [line("not everything could be read:", width, INDENT)]
+    for reason in result.get("partial_reasons") or ():
+        lines += wrapped(f"- {reason}", width, INDENT * 2)
+    return lines
+
+
+def _selection(selector: Data) -> str:
+    parts = []
+    for key, value in selector.items():
+        values = value if isinstance(value, (list, tuple)) else [value]
+        parts.append(f"{key} {', '.join(clip(safe(item), 60) for item in values)}")
+    return ", ".join(parts)
+
+
+def _texts(value: object) -> t.Iterator[str]:
+    if isinstance(value, t.Mapping):
+        for key, item in value.items():
+            yield str(key)
+            yield from _texts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)
+    else:
+        yield str(value)
+
+
+def _more(count: int, what: str, width: int) -> list[str]:
+    return [line(f"... and {count} more {what}", width, INDENT)] if count > 0 else []
+
+
+def _percent(share: float | None) -> str | None:
+    return None if share is None else f"{share:.0%}".replace("%", " %")
