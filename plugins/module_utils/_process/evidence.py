@@ -1,0 +1,112 @@
+# Copyright (c) 2026 The hostcare.remediation authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the victims were: described after the freeze and before the kill, a few of each group.
+
+PRIVATE: may change in any release.
+"""
+
+from __future__ import annotations
+
+import pwd
+import time
+import typing as t
+
+from .._kernel.processes import Process, ProcessTable, unit_of
+from .selection import Tree
+
+_LONGEST = 300  # characters of a command line
+
+
+class Describer:
+    """Names for numbers, each looked up once: users, units."""
+
+    def __init__(self, table: ProcessTable) -> None:
+        self.table = table
+        self.users: dict[int, str] = {}
+        self.places: dict[tuple[int, int, int, bytes], tuple[str, str]] = {}
+
+    def user(self, process: Process) -> str:
+        return self._place(process)[0]
+
+    def unit(self, process: Process) -> str:
+        return self._place(process)[1]
+
+    def user_name(self, uid: int) -> str:
+        if uid not in self.users:
+            try:
+                self.users[uid] = pwd.getpwuid(uid).pw_name
+            except KeyError:
+                self.users[uid] = str(uid)
+        return self.users[uid]
+
+    def _place(self, process: Process) -> tuple[str, str]:
+        key = (process.sid, process.pgid, process.owner, process.comm)
+        if key not in self.places:
+            uid = process.owner
+            if uid == 0:
+                status = self.table.status(process.pid)
+                uid = status.real_uid if status else 0
+            self.places[key] = (self.user_name(uid), unit_of(self.table.unit_path(process.pid)))
+        return self.places[key]
+
+    def groups(self, processes: t.Iterable[tuple[Process, str]]) -> list[dict[str, t.Any]]:
+        """Counts by name, user, unit and reason, largest first."""
+        counts: dict[tuple[str, str, str, str], int] = {}
+        for process, reason in processes:
+            key = (process.name, self.user(process), self.unit(process), reason)
+            counts[key] = counts.get(key, 0) + 1
+        largest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        return [
+            {"name": name, "user": user, "unit": unit, "reason": reason, "count": count}
+            for (name, user, unit, reason), count in largest
+        ]
+
+
+def collect(describer: Describer, victims: t.Sequence[Process], limit: int) -> tuple[list[dict[str, t.Any]], str]:
+    """Up to ``limit`` victims, spread over the list, and what is missing. All must be stopped: psutil reads command lines."""
+    if not limit or not victims:
+        return [], ""
+    chosen = victims[:: max(1, len(victims) // limit)][:limit]
+    tree = Tree(describer.table.scan())
+    psutil, missing = _psutil()
+    return [_describe(describer, process, tree, psutil) for process in chosen], missing
+
+
+def _describe(describer: Describer, process: Process, tree: Tree, psutil: t.Any) -> dict[str, t.Any]:
+    started = time.time() - describer.table.age(process)
+    found: dict[str, t.Any] = {
+        "pid": process.pid,
+        "name": process.name,
+        "state": process.state,
+        "user": describer.user(process),
+        "unit": describer.unit(process),
+        "parents": [f"{pid} {tree.comms.get(pid, b'?').decode('utf-8', 'backslashreplace')}" for pid in tree.above(process.pid)][:8],
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "exe": describer.table.exe(process.pid),
+        "cwd": None,
+        "cmdline": None,
+        "descriptors": None,
+    }
+    if psutil is not None:
+        found.update(_with_psutil(process, psutil))
+    return found
+
+
+def _with_psutil(process: Process, psutil: t.Any) -> dict[str, t.Any]:
+    try:
+        seen = psutil.Process(process.pid).as_dict(["cmdline", "cwd", "num_fds"])
+    except psutil.Error:
+        return {}
+    return {
+        "cmdline": " ".join(seen["cmdline"] or [])[:_LONGEST],
+        "cwd": seen["cwd"],
+        "descriptors": seen["num_fds"],
+    }
+
+
+def _psutil() -> tuple[t.Any, str]:
+    try:
+        import psutil
+    except ImportError:
+        return None, "psutil is not installed on this host: the evidence lacks command line, directory and descriptors"
+    return psutil, ""

@@ -1,0 +1,311 @@
+# Copyright (c) 2026 The hostcare.remediation authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stop every victim, and prove that none escaped.
+
+A sweep (one call for a whole cgroup, user or group) stops nearly all at once; the passes that follow stop what is left,
+until one saw every victim already stopped and nothing unseen was born meanwhile (`births`).
+
+PRIVATE: may change in any release.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import typing as t
+
+from .._kernel import cgroups, signals
+from .._kernel.errors import Refused, Unproven
+from .._kernel.processes import Process, ProcessTable
+from . import births
+from .guard import Guard
+from .journal import Identity, Journal
+from .plan import Scope
+from .selection import Matcher, Tree
+
+_BETWEEN_PASSES = 0.001  # seconds: SIGSTOP needs its target to run, so leave it the processor
+_MOST_CHASES = 200
+
+
+class Freezer:
+    """Holds what it stopped until `thaw` or `forget`."""
+
+    def __init__(
+        self, table: ProcessTable, matcher: Matcher, guard: Guard, journal: Journal, deadline: float, max_victims: int
+    ) -> None:
+        self.table = table
+        self.matcher = matcher
+        self.guard = guard
+        self.journal = journal
+        self.deadline = deadline
+        self.max_victims = max_victims
+        self.signaller = signals.Signaller(table)
+        self.pid_max = table.pid_max()
+        self.stopped_before: set[Identity] = set()
+        self.held: dict[Identity, Process] = {}
+        self.spared: dict[Identity, tuple[Process, str]] = {}
+        self.zombies: dict[Identity, Process] = {}
+        self.denied: dict[Identity, Process] = {}
+        self.cgroups: list[str] = []
+        self.limits: list[tuple[str, str]] = []
+        self.cgroup_members: set[int] = set()
+        self.swept_users: set[int] = set()
+        self.swept_groups: set[int] = set()
+        self.frozen_by_us: frozenset[str] = frozenset()  # by an earlier run
+        self.paused = False
+        self.rounds = 0
+        self.proof = ""
+
+    def freeze(self, scopes: t.Sequence[Scope]) -> None:
+        """Raises Unproven past the deadline and Refused over the brake; `thaw` is the caller's duty then."""
+        for scope in scopes:
+            getattr(self, "_sweep_" + scope.kind)(scope.target)
+        self.settle()
+        self._wake_strangers()
+
+    def settle(self) -> None:
+        """Pass after pass until one is a proof."""
+        while True:
+            before = births.mark(self.table)
+            unsettled = self._pass()
+            unsettled += self._chase(before)
+            self.rounds += 1
+            if not unsettled:
+                return
+            if time.monotonic() > self.deadline:
+                raise Unproven(
+                    f"after {self.rounds} passes {unsettled} victims were still running or being born: everything stopped "
+                    "was woken. Raise timeout, select the whole unit, user or cgroup they share, or use method pause."
+                )
+            time.sleep(_BETWEEN_PASSES)
+
+    def _sweep_user(self, target: str) -> None:
+        for pid, start in self.stopped_before:
+            self.journal.note("stopped", pid, start)
+        self.journal.note("user", target)
+        self.swept_users.add(int(target))
+        signals.send_to_user(int(target), signal.SIGSTOP)
+
+    def _sweep_group(self, target: str) -> None:
+        for pid, start in self.stopped_before:
+            self.journal.note("stopped", pid, start)
+        self.journal.note("group", target)
+        self.swept_groups.add(int(target))
+        signals.send_to_group(int(target), signal.SIGSTOP)
+
+    def _sweep_cgroup(self, target: str) -> None:
+        if target in self.frozen_by_us or cgroups.is_frozen(target):
+            self.cgroup_members |= cgroups.members(target) or set()
+            return  # frozen before: by an earlier run, which remembers it, or by somebody else, who will thaw it
+        limit = cgroups.read(target, "pids.max")
+        if limit is not None:
+            self.journal.note("limit", target, limit)
+            self.limits.append((target, limit))
+            cgroups.write(target, "pids.max", "0")
+        self.journal.note("cgroup", target)
+        self.cgroups.append(target)
+        if not cgroups.set_frozen(target, True):
+            raise Unproven(f"{target} could not be frozen: use method scan.")
+        while not cgroups.is_frozen(target):
+            if time.monotonic() > self.deadline:
+                raise Unproven(f"{target} was not frozen in time: a process in it is in D state; use method scan.")
+            time.sleep(_BETWEEN_PASSES)
+        inside = cgroups.members(target) or set()
+        if all(self._is_victim(pid) for pid in inside):
+            self.cgroup_members |= inside
+        else:  # a stranger came in since the plan was made: the passes take the victims one by one instead
+            self._thaw_cgroups()
+
+    def _is_victim(self, pid: int) -> bool:
+        process = self.table.read(pid)
+        if process is None or process.is_dead:
+            return True
+        tree = Tree(self.table.scan()) if self.matcher.selector.needs_tree else None
+        return self.matcher.matches(process, tree) and self.guard.reason(process) is None
+
+    def _pass(self) -> int:
+        """Look at every process once and stop the victims; how many were not stopped yet."""
+        tree = None
+        if self.matcher.selector.needs_tree:
+            tree = Tree(self.table.scan())
+            tree.parents.update({process.pid: process.ppid for process in self.held.values()})
+        unsettled = 0
+        for pid in self.table.pids():
+            unsettled += self._consider(pid, tree)
+        return unsettled
+
+    def _chase(self, before: births.Mark) -> int:
+        """Look at what was born since ``before`` until a look saw no birth; how many victims were among it."""
+        unsettled = 0
+        for _attempt in range(_MOST_CHASES):
+            after = births.mark(self.table)
+            if births.is_quiet(before, after, self.pid_max):
+                self.proof = "a pass saw every victim stopped, and no process was born unseen meanwhile"
+                return unsettled
+            numbers = births.numbers_between(before, after, self.pid_max)
+            if numbers is None:
+                break
+            tree = Tree(self.table.scan()) if self.matcher.selector.needs_tree else None
+            for pid in numbers:
+                unsettled += self._consider(pid, tree)
+            before = after
+        return unsettled + 1
+
+    def _consider(self, pid: int | str, tree: Tree | None) -> int:
+        """1 where this is a victim that may still run, else 0."""
+        opened = self.table.open(pid)
+        if opened is None:
+            return 0
+        fd, process = opened
+        try:
+            if not self.matcher.by_stat(process):
+                return 0
+            return self._judge(fd, process, tree)
+        finally:
+            os.close(fd)
+
+    def _judge(self, fd: int, process: Process, tree: Tree | None) -> int:
+        identity = (process.pid, process.start)
+        if identity in self.held:
+            return self._hold(fd, process)
+        if identity in self.spared or identity in self.denied:
+            return 0
+        if not self.matcher.matches(process, tree):
+            return 0
+        if process.is_dead:
+            self.zombies[identity] = process
+            return 0
+        reason = self.guard.reason(process)
+        if reason is not None:
+            self.spared[identity] = (process, reason)
+            return 0
+        return self._take(fd, process)
+
+    def _take(self, fd: int, process: Process) -> int:
+        identity = (process.pid, process.start)
+        if process.is_stopped and self._is_wholly_stopped(process):
+            self.held[identity] = process
+            if not self._was_swept(process):
+                self.stopped_before.add(identity)
+            return 0
+        if process.pid in self.cgroup_members:
+            self.held[identity] = process
+            return 0
+        self.journal.note("process", process.pid, process.start)
+        outcome = self.signaller.send_open(fd, process, signal.SIGSTOP)
+        if outcome == signals.DENIED:
+            self.denied[identity] = process
+            return 0
+        if outcome == signals.GONE:
+            return 0
+        self.held[identity] = process
+        if len(self.held) > self.max_victims and self.count_living() > self.max_victims:
+            raise Refused(
+                f"more than max_victims {self.max_victims} processes match by now: everything stopped was woken, nothing "
+                "was killed. Narrow the selector, or raise max_victims if all of them are meant."
+            )
+        return 1
+
+    def count_living(self) -> int:
+        """Forget the held that died meanwhile: short-lived rogues leave many behind."""
+        for identity, process in list(self.held.items()):
+            if not self.is_alive(process):
+                del self.held[identity]
+        return len(self.held)
+
+    def is_alive(self, process: Process) -> bool:
+        found = self.table.read(process.pid)
+        return found is not None and found.start == process.start and not found.is_dead
+
+    def _was_swept(self, process: Process) -> bool:
+        if (process.pid, process.start) in self.stopped_before:
+            return False
+        if self.paused:
+            return True
+        if process.pgid in self.swept_groups or process.owner in self.swept_users:
+            return True
+        status = self.table.status(process.pid) if self.swept_users and process.owner == 0 else None
+        return status is not None and status.real_uid in self.swept_users
+
+    def _hold(self, fd: int, process: Process) -> int:
+        """A victim seen before: still stopped, or woken (an orphaned process group gets SIGCONT) and stopped again."""
+        if process.is_dead or process.pid in self.cgroup_members or self._is_wholly_stopped(process):
+            return 0
+        status = self.table.status(process.pid)
+        if status is not None and status.stop_pending:
+            # In D state (NFS, a parent in vfork) it stops before it runs its own code again.
+            return 0 if process.state == "D" else 1
+        self.signaller.send_open(fd, process, signal.SIGSTOP)
+        return 1
+
+    def _is_wholly_stopped(self, process: Process) -> bool:
+        """Every thread, that is: one still on its way to the stop may be inside fork(2), or outlive a zombie leader."""
+        return process.is_stopped if process.threads == 1 else self.table.threads_stopped(process.pid)
+
+    def confirm(self) -> None:
+        """Now that they are stopped: wake those whose command line is not meant or protects them."""
+        if self.matcher.selector.cmdline_regex is None and not self.guard.needs_cmdline and not self._any_root():
+            return
+        for identity, process in list(self.held.items()):
+            reason = self.guard.reason_when_stopped(process)
+            if reason is None and not self.matcher.confirms(process):
+                reason = "its command line does not match; it was stopped for a moment"
+            if reason is not None:
+                del self.held[identity]
+                self.spared[identity] = (process, reason)
+                if identity not in self.stopped_before:
+                    self.signaller.send(process, signal.SIGCONT)
+
+    def _any_root(self) -> bool:
+        return any(process.owner == 0 for process in self.held.values())
+
+    def children_first(self) -> list[Process]:
+        """Killing a session leader first would wake its stopped group (SIGHUP and SIGCONT to an orphaned group)."""
+        tree = Tree(self.held.values())
+        return sorted(self.held.values(), key=lambda process: tree.depth(process.pid), reverse=True)
+
+    def thaw(self) -> int:
+        """Wake what this object stopped, and nothing else; how many processes that were."""
+        self._thaw_cgroups()
+        self.restore_limits()
+        woken = 0
+        for identity, process in self.held.items():
+            if identity not in self.stopped_before:
+                woken += self.signaller.send(process, signal.SIGCONT) == signals.SENT
+        self.held = {}
+        self._wake_strangers()
+        return woken
+
+    def wake_for_grace(self) -> None:
+        """Let the held run again with pids.max still at 0: they may end, not breed."""
+        for directory in self.cgroups:
+            cgroups.set_frozen(directory, False)
+        self.cgroups = []
+        self.cgroup_members = set()
+        for process in self.held.values():
+            self.signaller.send(process, signal.SIGCONT)
+
+    def thaw_v1_cgroups(self) -> None:
+        for directory in self.cgroups:
+            if cgroups.read(directory, "freezer.state") is not None:
+                cgroups.set_frozen(directory, False)
+
+    def _thaw_cgroups(self) -> None:
+        for directory in self.cgroups:
+            cgroups.set_frozen(directory, False)
+        self.cgroups = []
+        self.cgroup_members = set()
+
+    def _wake_strangers(self) -> None:
+        """A sweep may have stopped one that came in after the plan: it is in state T, was not before, is no victim."""
+        if not self.swept_users and not self.swept_groups:
+            return
+        for process in self.table.scan():
+            if process.state == "T" and process.identity not in self.held and self._was_swept(process):
+                self.signaller.send(process, signal.SIGCONT)
+
+    def restore_limits(self) -> None:
+        for directory, limit in self.limits:
+            cgroups.write(directory, "pids.max", limit)
+        self.limits = []

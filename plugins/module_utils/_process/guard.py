@@ -1,0 +1,177 @@
+# Copyright (c) 2026 The hostcare.remediation authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who must never be touched: known by ancestry, session, cgroup and executable, never by name.
+
+PRIVATE: may change in any release.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import typing as t
+
+from .._kernel.processes import Process, ProcessTable
+from .selection import Matcher, Tree
+
+# Where OpenSSH keeps its programs; sshd-session and sshd-auth exist since 9.8 and 10.0.
+_SSHD_PROGRAMS = tuple(
+    f"{directory}/{program}"
+    for directory in ("/usr/sbin", "/usr/lib/openssh", "/usr/libexec/openssh", "/usr/lib/ssh", "/usr/libexec", "/usr/local/sbin")
+    for program in ("sshd", "sshd-session", "sshd-auth")
+)  # fmt: skip
+_SSHD_NAMES = frozenset(os.path.basename(path) for path in _SSHD_PROGRAMS)
+# Only PID 1 can put a process there: its own scope and the helpers without which it cannot work.
+_HELPERS = re.compile(r"^/(init\.scope|system\.slice/(systemd-[^/]+|dbus|dbus-broker)\.service)(/|$)")
+_SSHD_COMMS = frozenset(name.encode() for name in _SSHD_NAMES)
+_WISHED = "it matches protect"
+_OOM_IMMUNE = -1000  # OOM_SCORE_ADJ_MIN, include/uapi/linux/oom.h
+_STORAGE_MARK = b"@"  # systemd's mark for daemons that serve the root file system
+
+
+class Guard:
+    """Built from one pass over the table, before anything is stopped."""
+
+    def __init__(
+        self,
+        table: ProcessTable,
+        processes: t.Sequence[Process],
+        protect: t.Sequence[Matcher] = (),
+        include_containers: bool = False,
+        own_pid: int | None = None,
+    ) -> None:
+        self.table = table
+        self.protect = protect
+        self.include_containers = include_containers
+        self.own_pid = os.getpid() if own_pid is None else own_pid
+        self.tree = Tree(processes)
+        by_pid = {process.pid: process for process in processes}
+        self.ancestors = frozenset(pid for pid in self.tree.above(self.own_pid) if pid != 1)
+        self.sshd_files = self._sshd_files()
+        lineage = [by_pid[pid] for pid in (self.own_pid, *self.ancestors) if pid in by_pid]
+        connection = {p.pid for p in lineage if p.comm in _SSHD_COMMS and self._is_sshd(p)}
+        # The listener is sshd's first process: what it parents are other connections.
+        listeners = {pid for pid in connection if self.tree.parents.get(pid) not in connection}
+        if len(connection) > 1:
+            connection -= listeners
+        sessions = {process.sid for process in lineage}
+        sessions.update(process.sid for process in processes if process.ppid in connection)
+        init_session = by_pid[1].sid if 1 in by_pid else 0
+        self.sessions = frozenset(sessions - {0, 1, init_session})
+        self.shells = self._login_shells()
+        self.own_pid_namespace = self._pid_namespace("self")
+        self.places: dict[tuple[int, int, int, bytes], str | None] = {}
+
+    def reason(self, process: Process) -> str | None:
+        """Why a process that matched is left alone; None where it is not protected."""
+        if process.pid == 1:
+            return "it is PID 1"
+        if process.is_kernel_thread:
+            return "it is a kernel thread"
+        if process.pid == self.own_pid:
+            return "it is this module itself"
+        if process.pid in self.ancestors:
+            return "this module descends from it"
+        if process.sid in self.sessions:
+            return "it is in the session this module was started from; run from another login to include it"
+        return self._by_program(process) or self._by_place(process) or self._by_wish(process)
+
+    @property
+    def needs_cmdline(self) -> bool:
+        return any(matcher.selector.cmdline_regex is not None for matcher in self.protect)
+
+    def reason_when_stopped(self, process: Process) -> str | None:
+        """As `reason`, for what only the command line tells."""
+        if process.owner == 0:
+            arguments = self.table.cmdline(process.pid)
+            if arguments and arguments[0].startswith(_STORAGE_MARK):
+                return "its argv[0] starts with '@': it serves the root file system"
+        for matcher in self.protect:
+            if matcher.selector.cmdline_regex is not None and self._is_wished(matcher, process):
+                return _WISHED if matcher.confirms(process) else None
+        return None
+
+    def _by_program(self, process: Process) -> str | None:
+        # The comm only saves a look: what is called sshd is protected if its program is that of this host.
+        if process.comm in _SSHD_COMMS and self._is_sshd(process):
+            return "it runs the sshd of this host"
+        if self._is_login_shell(process):
+            return "it is the login shell of an ssh session"
+        if self.table.oom_score_adj(process.pid) == _OOM_IMMUNE:
+            return "its oom_score_adj is -1000; raise that first if it is meant"
+        return None
+
+    def _by_place(self, process: Process) -> str | None:
+        """Asked once for a session's processes of one name: a fork inherits cgroup and PID namespace with the session."""
+        key = (process.sid, process.pgid, process.owner, process.comm)
+        if key not in self.places:
+            self.places[key] = self._place(process)
+        return self.places[key]
+
+    def _place(self, process: Process) -> str | None:
+        if _HELPERS.match(self.table.unit_path(process.pid)):
+            return "it is a helper of PID 1"
+        if not self.include_containers:
+            namespace = self._pid_namespace(process.pid)
+            if namespace and namespace != self.own_pid_namespace:
+                return "it is in a container; set include_containers to include it"
+        return None
+
+    def _by_wish(self, process: Process) -> str | None:
+        for matcher in self.protect:
+            if matcher.selector.cmdline_regex is None and self._is_wished(matcher, process):
+                return _WISHED
+        return None
+
+    def _is_wished(self, matcher: Matcher, process: Process) -> bool:
+        if not matcher.selector.needs_tree:
+            return matcher.matches(process)
+        self.tree.add(process)
+        return matcher.matches(process, self.tree)
+
+    def _pid_namespace(self, pid: int | str) -> str | None:
+        try:
+            return os.readlink(f"{self.table.root}/{pid}/ns/pid")
+        except OSError:
+            return None
+
+    def _is_sshd(self, process: Process) -> bool:
+        exe = self.table.exe(process.pid)
+        if exe is None or os.path.basename(exe.replace(" (deleted)", "")) not in _SSHD_NAMES:
+            return False
+        if exe.endswith(" (deleted)"):  # replaced by an upgrade while it runs
+            return exe[: -len(" (deleted)")] in _SSHD_PROGRAMS and self._same_mounts(process.pid)
+        return self._file_of(f"{self.table.root}/{process.pid}/exe") in self.sshd_files
+
+    def _is_login_shell(self, process: Process) -> bool:
+        """A session leader on a terminal, right below sshd, whose program is a login shell of this host."""
+        if process.sid != process.pid or not process.tty:
+            return False
+        parent = self.table.read(process.ppid)
+        return parent is not None and self._is_sshd(parent) and self.table.exe(process.pid) in self.shells
+
+    def _same_mounts(self, pid: int) -> bool:
+        try:
+            return os.readlink(f"{self.table.root}/{pid}/ns/mnt") == os.readlink(f"{self.table.root}/self/ns/mnt")
+        except OSError:
+            return False
+
+    def _sshd_files(self) -> frozenset[tuple[int, int]]:
+        return frozenset(file for file in map(self._file_of, _SSHD_PROGRAMS) if file is not None)
+
+    @staticmethod
+    def _file_of(path: str) -> tuple[int, int] | None:
+        try:
+            found = os.stat(path)
+        except OSError:
+            return None
+        return (found.st_dev, found.st_ino) if found.st_uid == 0 else None
+
+    @staticmethod
+    def _login_shells() -> frozenset[str]:
+        try:
+            with open("/etc/shells", encoding="utf-8", errors="surrogateescape") as file:
+                listed = [line.strip() for line in file if line.startswith("/")]
+        except OSError:
+            listed = ["/bin/sh", "/bin/bash"]
+        return frozenset(listed) | frozenset(os.path.realpath(shell) for shell in listed)

@@ -1,0 +1,159 @@
+# Copyright (c) 2026 The hostcare.remediation authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was stopped, remembered on a tmpfs before it is stopped, so that the module's own death loses nothing.
+
+A text file, one fact a line, only ever appended to while a remedy runs:
+
+    boot ID                      the boot all the other lines belong to
+    process PID START            stopped by us
+    stopped PID START            found stopped before a sweep: never to be woken
+    user UID | group PGID        a sweep: everything of it in state T, but for the lines above, is ours
+    cgroup DIRECTORY             frozen by us
+    limit DIRECTORY VALUE        pids.max as it was
+
+PRIVATE: may change in any release.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import typing as t
+
+from .._kernel.errors import Refused
+
+Identity = t.Tuple[int, int]
+
+
+class Memory(t.NamedTuple):
+    """A journal read back."""
+
+    processes: frozenset[Identity] = frozenset()
+    stopped: frozenset[Identity] = frozenset()
+    users: frozenset[int] = frozenset()
+    groups: frozenset[int] = frozenset()
+    cgroups: tuple[str, ...] = ()
+    limits: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return self == Memory(stopped=self.stopped)
+
+
+def parse(content: str, boot: str) -> Memory:
+    """Lines of another boot, and a last line cut short by a crash, count for nothing."""
+    lines = [line.split(" ") for line in content.splitlines(keepends=True) if line.endswith("\n")]
+    words = [[word.rstrip("\n") for word in line] for line in lines]
+    if not words or words[0] != ["boot", boot]:
+        return Memory()
+
+    def identities(kind: str) -> frozenset[Identity]:
+        return frozenset((int(line[1]), int(line[2])) for line in words if line[0] == kind and len(line) == 3)
+
+    def numbers(kind: str) -> frozenset[int]:
+        return frozenset(int(line[1]) for line in words if line[0] == kind and len(line) == 2)
+
+    return Memory(
+        identities("process"),
+        identities("stopped"),
+        numbers("user"),
+        numbers("group"),
+        tuple(dict.fromkeys(" ".join(line[1:]) for line in words if line[0] == "cgroup")),
+        tuple((" ".join(line[1:-1]), line[-1]) for line in words if line[0] == "limit"),
+    )
+
+
+class Journal:
+    """The open file. ``problem`` says why nothing is remembered where that is so."""
+
+    def __init__(self, directory: str, boot: str) -> None:
+        self.path = os.path.join(directory, "frozen")
+        self.boot = boot
+        self.problem: str | None = None
+        self._fd = -1
+
+    @classmethod
+    def of_host(cls, proc_root: str = "/proc") -> Journal:
+        """``/run/hostcare`` for root, the user's own runtime directory for others."""
+        with open(proc_root + "/sys/kernel/random/boot_id", encoding="ascii") as file:
+            boot = file.read().strip()
+        base = "/run" if os.geteuid() == 0 else f"/run/user/{os.geteuid()}"
+        return cls(os.path.join(base, "hostcare"), boot)
+
+    def load(self) -> Memory:
+        """What is remembered. Raises Refused where the file may have been written by somebody else."""
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return Memory()
+        except OSError as error:
+            raise Refused(f"{self.path} cannot be read ({error.strerror}): remove it if it is not yours.") from None
+        try:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+                raise Refused(f"{self.path} is not a private file of this user: it is not trusted; remove it.")
+            with os.fdopen(os.dup(fd), "r", encoding="utf-8", errors="surrogateescape") as file:
+                return parse(file.read(), self.boot)
+        except (ValueError, IndexError):
+            raise Refused(f"{self.path} is damaged: wake what is stopped by hand (ps -eo pid,stat,comm), then remove it.") from None
+        finally:
+            os.close(fd)
+
+    def open(self) -> None:
+        """Ready for `note`. A tmpfs without room leaves ``problem`` set instead."""
+        directory = os.path.dirname(self.path)
+        try:
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            found = os.lstat(directory)
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+                raise Refused(f"{directory} is not a private directory of this user: it is not trusted; remove it.")
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._fd = os.open(self.path, flags, 0o600)
+            first = os.pread(self._fd, 128, 0).split(b"\n")[0]
+            if first != f"boot {self.boot}".encode("ascii"):
+                os.ftruncate(self._fd, 0)
+                self.note("boot", self.boot)
+            elif os.pread(self._fd, 1, os.fstat(self._fd).st_size - 1) != b"\n":
+                self._write(b"\n")  # a crash cut the last line short
+        except OSError as error:
+            self.problem = f"{self.path} cannot be written ({error.strerror}): what is stopped is not remembered"
+
+    def note(self, kind: str, *words: object) -> None:
+        line = " ".join([kind, *map(str, words)]) + "\n"
+        self._write(line.encode("utf-8", "surrogateescape"))
+
+    def _write(self, raw: bytes) -> None:
+        if self._fd < 0:
+            return
+        try:
+            os.write(self._fd, raw)
+        except OSError as error:
+            self.problem = f"{self.path} cannot be written ({error.strerror}): what is stopped is not remembered"
+
+    def replace(self, memory: Memory) -> None:
+        """Forget all but ``memory``; an empty one removes the file."""
+        self.close()
+        try:
+            if memory.is_empty:
+                os.unlink(self.path)
+                return
+        except FileNotFoundError:
+            return
+        draft = self.path + ".new"
+        lines = [f"boot {self.boot}"]
+        lines += [f"process {pid} {start}" for pid, start in sorted(memory.processes)]
+        lines += [f"stopped {pid} {start}" for pid, start in sorted(memory.stopped)]
+        lines += [f"user {uid}" for uid in sorted(memory.users)] + [f"group {pgid}" for pgid in sorted(memory.groups)]
+        lines += [f"cgroup {path}" for path in memory.cgroups] + [f"limit {path} {old}" for path, old in memory.limits]
+        try:
+            fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write("\n".join(lines) + "\n")
+            os.rename(draft, self.path)
+        except OSError as error:
+            self.problem = f"{self.path} cannot be rewritten ({error.strerror}): it still names what is gone"
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

@@ -1,0 +1,91 @@
+# Copyright (c) 2026 The hostcare.remediation authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""End what is frozen: children first, round after round, until a proven pass finds nobody alive.
+
+PRIVATE: may change in any release.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from .._kernel import cgroups, signals
+from .._kernel.errors import Unproven
+from .._kernel.processes import Process
+from .freezing import Freezer
+
+_POLL = 0.002  # seconds between two looks at a dying process
+_MOST_ROUNDS = 100
+
+
+class Killer:
+    """Works on what a `Freezer` holds; ``survivors`` says of each process that would not die why."""
+
+    def __init__(self, freezer: Freezer, deadline: float) -> None:
+        self.freezer = freezer
+        self.deadline = deadline
+        self.killed = 0
+        self.terminated = 0
+        self.survivors: list[tuple[Process, str]] = []
+
+    def kill(self) -> None:
+        """Raises Unproven where victims keep coming or will not die before the deadline."""
+        for _round in range(_MOST_ROUNDS):
+            victims = self.freezer.children_first()
+            self._signal_all(victims, signal.SIGKILL)
+            self.killed += self._wait(victims, self.deadline)
+            if self.survivors:
+                break
+            self.freezer.settle()
+            self.freezer.confirm()
+            if not self.freezer.held:
+                return
+        if not self.survivors:
+            raise Unproven(
+                f"{self.killed} were killed and new ones kept coming: something outside the selection starts them. "
+                "Stop that first (the evidence names the parents), or include it."
+            )
+
+    def terminate(self, grace: float) -> None:
+        """SIGTERM reaches all before any of them runs again; then they have ``grace`` seconds to end by themselves."""
+        victims = self.freezer.children_first()
+        for process in victims:
+            self.freezer.signaller.send(process, signal.SIGTERM)
+        self.freezer.wake_for_grace()
+        self.terminated += self._wait(victims, time.monotonic() + grace)
+        self.survivors = []
+
+    def _signal_all(self, victims: list[Process], number: int) -> None:
+        freezer = self.freezer
+        swept = all(process.pid in freezer.cgroup_members for process in victims) and bool(freezer.cgroups)
+        if swept and number == signal.SIGKILL and all([cgroups.kill(directory) for directory in freezer.cgroups]):
+            return
+        for process in victims:
+            if freezer.signaller.send(process, number) == signals.DENIED:
+                freezer.denied[process.identity] = process
+        freezer.thaw_v1_cgroups()  # there SIGKILL waits until the group is thawed
+
+    def _wait(self, victims: list[Process], deadline: float) -> int:
+        """How many ended. The rest becomes `survivors`; both are let go by the freezer."""
+        ended = 0
+        self.survivors = []
+        for process in victims:
+            while self.freezer.is_alive(process):
+                if time.monotonic() > deadline:
+                    self.survivors.append((process, self._why_alive(process)))
+                    break
+                time.sleep(_POLL)
+            else:
+                ended += 1
+                self.freezer.held.pop(process.identity, None)
+        return ended
+
+    def _why_alive(self, process: Process) -> str:
+        if process.identity in self.freezer.denied:
+            return "this user may not signal it: run as root (become)"
+        found = self.freezer.table.read(process.pid)
+        state = found.state if found else "?"
+        if state == "D":
+            return "it is in D state: it dies when its disk or network file system answers, or at a thaw of its cgroup"
+        return f"it did not end in time (state {state})"

@@ -1,0 +1,100 @@
+# Copyright (c) 2026 The hostcare.remediation authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What could be stopped whole: the cgroups, users and process groups of the victims, and who else is in them.
+
+PRIVATE: may change in any release.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._kernel import cgroups
+from .._kernel.processes import Process, ProcessTable
+from .plan import Scope
+
+_MOST_SCOPES = 64
+
+
+def survey(
+    table: ProcessTable, victims: t.Sequence[Process], others: t.Sequence[Process], judge: t.Callable[[int], bool]
+) -> list[Scope]:
+    """``judge`` tells of a number that was not in the pass (born since) whether it is a victim too."""
+    if not victims:
+        return []
+    return _cgroups(table, victims, judge) + _users(table, victims, others) + _groups(victims, others)
+
+
+def _cgroups(table: ProcessTable, victims: t.Sequence[Process], judge: t.Callable[[int], bool]) -> list[Scope]:
+    """The widest cgroups below the top that hold victims only; the first one that holds a stranger ends the search."""
+    hierarchies = cgroups.Hierarchies(table.root)
+    known = {process.pid for process in victims}
+    covered: set[int] = set()
+    scopes: list[Scope] = []
+    for process in victims:
+        if process.pid in covered:
+            continue
+        directory = hierarchies.directory("freezer", table.cgroups(process.pid) or {})
+        if directory is None or len(scopes) >= _MOST_SCOPES:
+            return []
+        scope, inside = None, set()
+        for candidate in cgroups.ancestors(directory, hierarchies.top(directory)):
+            held = cgroups.members(candidate)
+            if held is None or not cgroups.can_freeze(candidate):
+                break
+            strangers = sum(1 for pid in held - known if not judge(pid))
+            if scope is None or not strangers:
+                scope, inside = Scope("cgroup", candidate, len(held) - strangers, strangers), held
+            if strangers:
+                break
+        if scope is None or process.pid not in inside:
+            # Gone since, or in no cgroup of its own: the rest may still be covered.
+            if table.read(process.pid) is None:
+                continue
+            return []
+        scopes.append(scope)
+        if scope.strangers:
+            return scopes
+        covered |= inside
+    return scopes
+
+
+def _users(table: ProcessTable, victims: t.Sequence[Process], others: t.Sequence[Process]) -> list[Scope]:
+    """By real or saved uid, as kill(2) counts. Root's are never taken whole."""
+    counts: dict[int, int] = {}
+    for process in victims:
+        uid = process.owner
+        if uid == 0:  # root's, or not dumpable: only its status tells
+            status = table.status(process.pid)
+            if status is None:
+                continue
+            uid = status.real_uid
+        counts[uid] = counts.get(uid, 0) + 1
+    if 0 in counts or len(counts) > _MOST_SCOPES:
+        return []
+    strangers = dict.fromkeys(counts, 0)
+    for process in others:
+        for uid in _reachable_as(table, process):
+            if uid in strangers:
+                strangers[uid] += 1
+    return [Scope("user", str(uid), count, strangers[uid]) for uid, count in counts.items()]
+
+
+def _reachable_as(table: ProcessTable, process: Process) -> set[int]:
+    if process.is_kernel_thread:
+        return set()
+    status = table.status(process.pid)
+    return {process.owner} if status is None else {status.real_uid, status.saved_uid}
+
+
+def _groups(victims: t.Sequence[Process], others: t.Sequence[Process]) -> list[Scope]:
+    counts: dict[int, int] = {}
+    for process in victims:
+        counts[process.pgid] = counts.get(process.pgid, 0) + 1
+    if len(counts) > _MOST_SCOPES or not counts.keys().isdisjoint((0, 1)):
+        return []
+    strangers = dict.fromkeys(counts, 0)
+    for process in others:
+        if process.pgid in strangers:
+            strangers[process.pgid] += 1
+    return [Scope("group", str(pgid), count, strangers[pgid]) for pgid, count in counts.items()]
