@@ -1,0 +1,220 @@
+# Copyright (c) 2026 The hostcare.remediation authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Process slots: every limit at which fork(2) fails with EAGAIN, what counts against it, who holds it.
+
+Each thread takes a slot. ``kernel.pid_max`` and ``kernel.threads-max`` stop root too, RLIMIT_NPROC does not
+(fork(2), setrlimit(2)); ``pids.max`` of every cgroup on the way up stops everybody (cgroup-v2.rst).
+
+PRIVATE: may change in any release.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._kernel import cgroups
+from .._kernel.errors import Refused
+from .._process.guard import Guard
+from .survey import Survey, Task
+
+INCIDENT = "process_storm"
+_SUSPECT_LEAST = 50  # processes; below it no group is out of proportion
+_SUSPECT_SHARE = 0.25
+
+
+def limits(survey: Survey, top: int) -> list[dict[str, t.Any]]:
+    """Host, users, cgroups, the scarcest first; the scarcest of all is binding. At most ``top`` users and cgroups."""
+    found = _host(survey)
+    users = sorted(_users(survey), key=_scarcity)[:top]
+    groups = sorted(_cgroups(survey), key=_scarcity)[:top]
+    found = sorted(found + users + groups, key=_scarcity)
+    for index, limit in enumerate(found):
+        members = limit.pop("members")
+        limit["binding"] = index == 0 and limit["limit"] is not None
+        limit["holders"] = _holders(members, 3)
+        limit["incident"] = INCIDENT
+        limit["remedy"] = "ansible-playbook hostcare.remediation.process_storm -e hostcare_hosts=THIS_HOST"
+    return found
+
+
+def _scarcity(limit: dict[str, t.Any]) -> tuple[float, int]:
+    return (-(limit["share"] or 0.0), limit["free"] if limit["free"] is not None else 1 << 62)
+
+
+def _limit(
+    scope: str, name: str, used: int, limit: int | None, stops_root: bool, members: list[Task]
+) -> dict[str, t.Any]:
+    return {
+        "resource": "process_slots",
+        "scope": scope,
+        "limit_name": name,
+        "used": used,
+        "limit": limit,
+        "free": None if limit is None else max(0, limit - used),
+        "share": None if not limit else round(used / limit, 4),
+        "stops_root": stops_root,
+        "members": members,
+    }
+
+
+def _host(survey: Survey) -> list[dict[str, t.Any]]:
+    table = survey.table
+    machine_tasks = table.load()[0]
+    in_namespace = survey.threads + survey.kernel_threads
+    return [
+        _limit("host", "kernel.pid_max", in_namespace, table.number("sys", "kernel", "pid_max"), True, survey.tasks),
+        _limit("host", "kernel.threads-max", machine_tasks, table.number("sys", "kernel", "threads-max"), True, survey.tasks),
+    ]
+
+
+def _users(survey: Survey) -> list[dict[str, t.Any]]:
+    """The limit of a user is the smallest one that any of a few of his processes has. Root is exempt and left out."""
+    by_user: dict[str, list[Task]] = {}
+    for task in survey.tasks:
+        if task.user != "root":
+            by_user.setdefault(task.user, []).append(task)
+    found = []
+    for user, tasks in by_user.items():
+        sample = [survey.table.nproc_limit(task.process.pid) for task in tasks[:: max(1, len(tasks) // 4)][:4]]
+        known = [limit for limit in sample if limit is not None]
+        used = sum(task.process.threads for task in tasks)
+        found.append(_limit(f"user {user}", "RLIMIT_NPROC", used, min(known) if known else None, False, tasks))
+    return found
+
+
+def _cgroups(survey: Survey) -> list[dict[str, t.Any]]:
+    """Every cgroup with a limit that holds one of the processes, however far above it."""
+    hierarchies = cgroups.Hierarchies(survey.table.root)
+    inside: dict[str, list[Task]] = {}
+    leaves: dict[str, list[Task]] = {}
+    for task in survey.tasks:
+        leaves.setdefault(task.cgroup, []).append(task)
+    for leaf, tasks in leaves.items():
+        top = hierarchies.top(leaf)
+        for directory in [*cgroups.ancestors(leaf, top), top] if leaf else []:
+            inside.setdefault(directory, []).extend(tasks)
+    found = []
+    for directory, tasks in inside.items():
+        limit = cgroups.number(directory, "pids.max")
+        used = cgroups.number(directory, "pids.current")
+        if limit is not None and used is not None:
+            path = directory[len(hierarchies.top(directory)) :] or "/"
+            found.append(_limit(f"cgroup {path}", "pids.max", used, limit, True, tasks))
+    return found
+
+
+def _holders(tasks: list[Task], top: int) -> list[dict[str, t.Any]]:
+    counts: dict[tuple[str, str, str], int] = {}
+    for task in tasks:
+        key = (task.process.name, task.user, task.unit)
+        counts[key] = counts.get(key, 0) + task.process.threads
+    largest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:top]
+    return [{"name": name, "user": user, "unit": unit, "tasks": count} for (name, user, unit), count in largest]
+
+
+def table(survey: Survey, top: int) -> dict[str, t.Any]:
+    """The process table in numbers: totals and the largest groups by name, user, unit and parent."""
+    processes = [task.process for task in survey.tasks]
+    names = {process.pid: process.name for process in processes}
+    return {
+        "processes": len(processes),
+        "threads": survey.threads,
+        "kernel_threads": survey.kernel_threads,
+        "zombies": sum(1 for process in processes if process.is_dead),
+        "stopped": sum(1 for process in processes if process.is_stopped),
+        "uninterruptible": sum(1 for process in processes if process.state == "D"),
+        "by_name": _grouped(survey.tasks, lambda task: task.process.name, top),
+        "by_user": _grouped(survey.tasks, lambda task: task.user, top),
+        "by_unit": _grouped(survey.tasks, lambda task: task.unit, top),
+        "by_parent": [
+            {"pid": group.pop("key"), "key": names.get(pid, "?"), **group}
+            for group in _grouped(survey.tasks, lambda task: task.process.ppid, top)
+            for pid in [group["key"]]
+        ],
+        "zombie_parents": _zombie_parents(survey, top),
+    }
+
+
+def _grouped(tasks: list[Task], key: t.Callable[[Task], t.Any], top: int) -> list[dict[str, t.Any]]:
+    groups: dict[t.Any, list[Task]] = {}
+    for task in tasks:
+        groups.setdefault(key(task), []).append(task)
+    largest = sorted(groups.items(), key=lambda item: (-len(item[1]), str(item[0])))[:top]
+    return [
+        {
+            "key": name,
+            "processes": len(members),
+            "threads": sum(task.process.threads for task in members),
+            "zombies": sum(1 for task in members if task.process.is_dead),
+            "young": sum(1 for task in members if task.young),
+        }
+        for name, members in largest
+    ]
+
+
+def _zombie_parents(survey: Survey, top: int) -> list[dict[str, t.Any]]:
+    counts: dict[int, int] = {}
+    for task in survey.tasks:
+        if task.process.is_dead:
+            counts[task.process.ppid] = counts.get(task.process.ppid, 0) + 1
+    by_pid = {task.process.pid: task for task in survey.tasks}
+    worst = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:top]
+    return [
+        {
+            "pid": pid,
+            "name": by_pid[pid].process.name if pid in by_pid else "?",
+            "user": by_pid[pid].user if pid in by_pid else "?",
+            "unit": by_pid[pid].unit if pid in by_pid else "?",
+            "zombies": count,
+        }
+        for pid, count in worst
+    ]
+
+
+def suspects(survey: Survey, top: int) -> list[dict[str, t.Any]]:
+    """Groups of one name and user out of proportion, worst first: large, and mostly young. A proposal, not a verdict."""
+    guard = Guard(survey.table, [task.process for task in survey.tasks], include_containers=True)
+    groups: dict[tuple[str, str], list[Task]] = {}
+    for task in survey.tasks:
+        groups.setdefault((task.process.name, task.user), []).append(task)
+    total = max(1, len(survey.tasks))
+    found = []
+    for (name, user), tasks in groups.items():
+        share = len(tasks) / total
+        young = sum(1 for task in tasks if task.young)
+        if len(tasks) < _SUSPECT_LEAST or (share < _SUSPECT_SHARE and young * 4 < total):
+            continue
+        reasons = [f"{len(tasks)} of {total} processes ({share:.0%}) are {name} of {user}"]
+        if young:
+            reasons.append(f"{young} of them started within the last minute")
+        units = sorted({task.unit for task in tasks})
+        if len(units) == 1:
+            reasons.append(f"all are in {units[0]}")
+        if all(_is_protected(guard, task) for task in tasks[:20]):
+            reasons.append("they are protected, so rogue_process would leave them alone")
+        found.append(
+            {
+                "selector": _selector(name, user, units),
+                "processes": len(tasks),
+                "share": round(share, 4),
+                "young": young,
+                "reasons": reasons,
+            }
+        )
+    found.sort(key=lambda suspect: (-suspect["young"], -suspect["processes"]))
+    return found[:top]
+
+
+def _is_protected(guard: Guard, task: Task) -> bool:
+    try:
+        return guard.reason(task.process) is not None
+    except Refused:
+        return False
+
+
+def _selector(name: str, user: str, units: list[str]) -> dict[str, t.Any]:
+    """Ready for rogue_process: the unit narrows it where there is one for all."""
+    selector: dict[str, t.Any] = {"name": [name], "user": [user]}
+    if len(units) == 1 and "." in units[0] and not units[0].startswith("/"):
+        selector["unit"] = units
+    return selector

@@ -1,0 +1,84 @@
+# Copyright (c) 2026 The hostcare.remediation authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One pass over the process table, kept for every resource to count from.
+
+PRIVATE: may change in any release.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from .._kernel.cgroups import Hierarchies
+from .._kernel.processes import Process, ProcessTable, unit_of, unit_path
+from .._process.evidence import Describer
+
+_YOUNG = 60.0  # seconds
+
+
+class Task(t.NamedTuple):
+    """A process of userland with what it is counted by."""
+
+    process: Process
+    user: str
+    unit: str
+    cgroup: str
+    young: bool
+    nested: bool
+
+
+class Survey(t.NamedTuple):
+    """``cgroup`` of a task is its directory in the hierarchy that counts pids; empty where there is none."""
+
+    table: ProcessTable
+    tasks: t.List[Task]
+    kernel_threads: int
+    gaps: t.List[str]
+
+    @classmethod
+    def take(cls, table: ProcessTable, deadline: float) -> Survey:
+        """Past the deadline (monotonic seconds) the rest of the table is left out, and ``gaps`` says so."""
+        reader = _Reader(table)
+        tasks: list[Task] = []
+        kernel_threads = 0
+        gaps = []
+        if table.hides_others():
+            gaps.append("/proc hides the processes of other users (hidepid): run as root to see all")
+        for process in table.scan():
+            if process.is_kernel_thread:
+                kernel_threads += 1
+                continue
+            tasks.append(reader.task(process))
+            if time.monotonic() > deadline:
+                gaps.append(f"the time budget ended after {len(tasks)} processes: raise time_budget to see all")
+                break
+        return cls(table, tasks, kernel_threads, gaps)
+
+    @property
+    def threads(self) -> int:
+        return sum(task.process.threads for task in self.tasks)
+
+
+class _Reader:
+    """Looks up what a session's processes of one name share once: a fork inherits it."""
+
+    def __init__(self, table: ProcessTable) -> None:
+        self.table = table
+        self.describer = Describer(table)
+        self.hierarchies = Hierarchies(table.root)
+        self.places: dict[tuple[int, int, int, bytes], tuple[str, str, str, bool]] = {}
+
+    def task(self, process: Process) -> Task:
+        key = (process.sid, process.pgid, process.owner, process.comm)
+        if key not in self.places:
+            self.places[key] = self._place(process)
+        user, unit, cgroup, nested = self.places[key]
+        return Task(process, user, unit, cgroup, self.table.age(process) < _YOUNG, nested)
+
+    def _place(self, process: Process) -> tuple[str, str, str, bool]:
+        paths = self.table.cgroups(process.pid) or {}
+        status = self.table.status(process.pid)
+        user = self.describer.user_name(status.real_uid if status else process.owner)
+        directory = self.hierarchies.directory("pids", paths) or ""
+        return user, unit_of(unit_path(paths)), directory, status is not None and status.nspids > 1

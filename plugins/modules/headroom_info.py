@@ -1,0 +1,250 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The hostcare.remediation authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: headroom_info
+short_description: What a host is running out of, and who holds it
+version_added: 0.1.0
+author: The hostcare.remediation authors (!UNKNOWN)
+description:
+  - Reads every limit of a counted resource in one pass, without a fork, how much of it is used and by whom, and names
+    the limit that will be hit first.
+  - Counted so far are process slots, that is C(kernel.pid_max), C(kernel.threads-max), C(RLIMIT_NPROC) of each user, and
+    C(pids.max) of every control group that holds a process, however far above it.
+  - Command lines are not read, since that blocks on a host whose process table is full.
+extends_documentation_fragment:
+  - hostcare.remediation._attributes.info
+options:
+  top:
+    description: How many groups, users, control groups and suspects to return at most.
+    type: int
+    default: 10
+  time_budget:
+    description: How long to read the process table at most, such as V(10s). What is left out then is said.
+    type: str
+    default: 20s
+seealso:
+  - module: hostcare.remediation.rogue_process
+"""
+
+EXAMPLES = r"""
+- name: See what the host is running out of
+  hostcare.remediation.headroom_info:
+  register: headroom
+
+- name: Name the limit that will be hit first
+  ansible.builtin.debug:
+    var: headroom.resources | selectattr('binding') | first
+"""
+
+RETURN = r"""
+schema_version:
+  description: Version of this structure. Keys may be added within a version.
+  type: int
+  returned: always
+  sample: 1
+resources:
+  description: The limits, the scarcest first.
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    resource:
+      description: What is counted.
+      type: str
+      sample: process_slots
+    scope:
+      description: Whose limit it is, C(host), C(user NAME) or C(cgroup PATH).
+      type: str
+      sample: user app
+    limit_name:
+      description: The name of the limit, C(kernel.pid_max), C(kernel.threads-max), C(RLIMIT_NPROC) or C(pids.max).
+      type: str
+      sample: RLIMIT_NPROC
+    used:
+      description: Threads that count against it.
+      type: int
+      sample: 1997
+    limit:
+      description: The limit. Null where there is none.
+      type: int
+      sample: 2000
+    free:
+      description: What is left. Null where there is no limit.
+      type: int
+      sample: 3
+    share:
+      description: The used part of the limit, 0 to 1. It can be more than 1, and is null where there is no limit.
+      type: float
+      sample: 0.9985
+    binding:
+      description: Whether this limit will be hit first.
+      type: bool
+    stops_root:
+      description: Whether root fails at this limit too.
+      type: bool
+    holders:
+      description: The three largest holders.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: The comm of the processes.
+          type: str
+        user:
+          description: Their real user.
+          type: str
+        unit:
+          description: Their systemd unit, or control group.
+          type: str
+        tasks:
+          description: How many threads they are.
+          type: int
+    incident:
+      description: The incident that it means when the limit is hit.
+      type: str
+      sample: process_storm
+    remedy:
+      description: The command line of the remedy.
+      type: str
+process_table:
+  description: The process table in numbers, without kernel threads where not said otherwise.
+  type: dict
+  returned: always
+  contains:
+    processes:
+      description: Processes, zombies included.
+      type: int
+    threads:
+      description: Their threads.
+      type: int
+    kernel_threads:
+      description: Threads of the kernel.
+      type: int
+    zombies:
+      description: Dead processes that hold a slot until their parent reaps them.
+      type: int
+    stopped:
+      description: Stopped or traced processes.
+      type: int
+    uninterruptible:
+      description: Processes in D state.
+      type: int
+    by_name: &groups
+      description: The largest groups.
+      type: list
+      elements: dict
+      contains: &group
+        key:
+          description: What they have in common.
+          type: str
+        processes:
+          description: How many they are.
+          type: int
+        threads:
+          description: Their threads.
+          type: int
+        zombies:
+          description: How many of them are dead.
+          type: int
+        young:
+          description: How many of them started within the last 60 seconds.
+          type: int
+    by_user: *groups
+    by_unit: *groups
+    by_parent:
+      description: The parents with the most children.
+      type: list
+      elements: dict
+      contains:
+        <<: *group
+        pid:
+          description: The number of the parent.
+          type: int
+    zombie_parents:
+      description: The parents that do not reap, worst first.
+      type: list
+      elements: dict
+      contains:
+        pid:
+          description: The number of the parent.
+          type: int
+        name:
+          description: Its comm.
+          type: str
+        user:
+          description: Its real user.
+          type: str
+        unit:
+          description: Its unit.
+          type: str
+        zombies:
+          description: How many dead children it has.
+          type: int
+suspects:
+  description: Groups of one name and user out of proportion, worst first. A proposal, not a verdict.
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    selector:
+      description: Options for M(hostcare.remediation.rogue_process) that select the group.
+      type: dict
+      sample: {name: [worker], user: [app], unit: [batch.service]}
+    processes:
+      description: How many they are.
+      type: int
+    share:
+      description: Their share of all processes, 0 to 1.
+      type: float
+    young:
+      description: How many of them started within the last 60 seconds.
+      type: int
+    reasons:
+      description: Why they are suspected.
+      type: list
+      elements: str
+partial:
+  description: Whether something could not be seen.
+  type: bool
+  returned: always
+partial_reasons:
+  description: What could not be seen, and why.
+  type: list
+  elements: str
+  returned: always
+elapsed_ms:
+  description: How long the module took, in milliseconds, its start apart.
+  type: int
+  returned: always
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hostcare.remediation.plugins.module_utils._headroom import resources
+from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.errors import Refused
+from ansible_collections.hostcare.remediation.plugins.module_utils._process.selection import seconds
+
+
+def main() -> t.NoReturn:
+    module = AnsibleModule(
+        argument_spec={
+            "top": {"type": "int", "default": 10},
+            "time_budget": {"type": "str", "default": "20s"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        report = resources.report(module.params["top"], seconds(module.params["time_budget"], "time_budget"))
+    except Refused as refusal:
+        module.fail_json(msg=str(refusal))
+    module.exit_json(changed=False, **report)
+
+
+if __name__ == "__main__":
+    main()
