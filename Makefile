@@ -31,6 +31,7 @@ CONTROLLER_CODE := $(wildcard plugins/action plugins/callback plugins/filter tes
 
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.work/pycache
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.work/hypothesis
+export ANSIBLE_HOME := $(CURDIR)/.work/ansible
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.work/collections:$(CURDIR)/.work/thirdparty
 
 .PHONY: help
@@ -41,8 +42,8 @@ help: ## list the targets
 
 .PHONY: triage
 triage: .work/triage.stamp ## assess this machine: what it has run out of, what would be done; changes nothing
-	@ANSIBLE_HOME=$(CURDIR)/.work/ansible ANSIBLE_STDOUT_CALLBACK=hostcare.remediation.plain \
-		ANSIBLE_LOCALHOST_WARNING=false .work/venv-triage/bin/ansible-playbook playbooks/triage.yml \
+	@ANSIBLE_STDOUT_CALLBACK=hostcare.remediation.plain ANSIBLE_LOCALHOST_WARNING=false \
+		.work/venv-triage/bin/ansible-playbook playbooks/triage.yml \
 		--inventory localhost, --connection local \
 		--extra-vars ansible_python_interpreter=$(CURDIR)/.work/venv-triage/bin/python $(ARGS)
 
@@ -92,7 +93,7 @@ integration: .work/core.stamp .work/tests.stamp ## integration tests with each a
 
 .PHONY: molecule
 molecule: .work/core.stamp .work/thirdparty/.complete testhosts-images ## Molecule on real hosts with each ansible-core; root
-	@. .work/testhosts/environment && $(PYTHON) $(TOOLCHAIN)/each_core.py molecule $(ARGS)
+	@$(PYTHON) $(TOOLCHAIN)/each_core.py molecule $(ARGS)
 
 .PHONY: benchmark
 benchmark: .work/core.stamp .work/tests.stamp ## measure against peers and a C program, TRIES=100 a scenario; root

@@ -40,6 +40,8 @@ def main(kind: str, arguments: list[str]) -> int:
             command += ["-m", "not once"]
         environment = dict(os.environ, HOSTCARE_ANSIBLE_BIN=programs, HOSTCARE_CORE=core)
         environment["PATH"] = os.pathsep.join((programs, os.environ["PATH"]))
+        if not sys.stdout.isatty():
+            environment.update(NO_COLOR="1", ANSIBLE_NOCOLOR="1", MOLECULE_COMMAND_BORDERS="false", COLUMNS="160")
         print(f"{kind} with ansible-core {core} on Python {version}", flush=True)
         started = time.monotonic()
         done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False)
