@@ -9,8 +9,7 @@ name: plain
 type: stdout
 short_description: Reports as plain lines, and little else
 version_added: 0.1.0
-author:
-  - The hostcare.remediation authors (@hostcare)
+author: The hostcare.remediation authors (!UNKNOWN)
 description:
   - Shows what a C(debug) task says as plain lines of text, under the name of its host, and keeps quiet about tasks that
     went well. Failures and unreachable hosts are shown as the default callback shows them, and so is the recap.

@@ -8,8 +8,7 @@ DOCUMENTATION = r"""
 name: headroom_lines
 short_description: Show the result of headroom_info as a table
 version_added: 0.1.0
-author:
-  - The hostcare.remediation authors (@hostcare)
+author: The hostcare.remediation authors (!UNKNOWN)
 description:
   - Turns the result of M(hostcare.remediation.headroom_info) into lines of text for a terminal. Every limit on
     processes with what is used of it, then the biggest groups of processes by name, user, unit and parent.

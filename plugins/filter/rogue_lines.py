@@ -8,8 +8,7 @@ DOCUMENTATION = r"""
 name: rogue_lines
 short_description: Show the result of rogue_process as a table
 version_added: 0.1.0
-author:
-  - The hostcare.remediation authors (@hostcare)
+author: The hostcare.remediation authors (!UNKNOWN)
 description:
   - Turns the result of M(hostcare.remediation.rogue_process) into lines of text for a terminal. Who was hit and why,
     who was protected, what is still there, by which method, and whether the end is proven.

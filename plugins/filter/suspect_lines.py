@@ -8,8 +8,7 @@ DOCUMENTATION = r"""
 name: suspect_lines
 short_description: Show who looks like the rogue
 version_added: 0.1.0
-author:
-  - The hostcare.remediation authors (@hostcare)
+author: The hostcare.remediation authors (!UNKNOWN)
 description:
   - Turns the C(suspects) that M(hostcare.remediation.headroom_info) returns into lines of text for a terminal, the
     worst first, with the reasons.

@@ -9,6 +9,7 @@ DOCUMENTATION = r"""
 module: remedy_lock
 short_description: Let one remedy at a time work on a host, and only so often
 version_added: 0.1.0
+author: The hostcare.remediation authors (!UNKNOWN)
 description:
   - Takes or releases the lock of the host, so that two runs never work on it at the same time. The lock is made in one
     atomic step and says who holds it, for which remedy and since when.
@@ -24,15 +25,9 @@ extends_documentation_fragment:
   - hostcare.remediation._attributes
 attributes:
   check_mode:
-    support: full
-    details:
-      - Nothing is locked and nothing is spent. Without the right to read the directories RV(partial=true) is returned.
-  diff_mode:
-    support: full
+    details: Without the right to read the directories RV(partial=true) is returned.
   idempotent:
-    support: full
-    details:
-      - The same O(owner) and O(remedy) that hold the lock already are no change and spend nothing.
+    details: An O(owner) that holds the lock for O(remedy) already changes and spends nothing.
 options:
   state:
     description:
@@ -90,8 +85,6 @@ options:
       - Where the budget is remembered. The same holds as for O(lock_directory).
     type: path
     default: /var/lib/hostcare
-author:
-  - The hostcare.remediation authors (@hostcare)
 """
 
 EXAMPLES = r"""
@@ -351,7 +344,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     if module._diff:
         result["diff"] = diff_of(outcome, request)
     if not module.check_mode:
-        module.log(f"remedy_lock {request.state} for {request.remedy} by {request.owner}: {outcome.plan.reason}")
+        module.log(f"hostcare: lock {request.state} for {request.remedy} by {request.owner}: {outcome.plan.reason}")
     result["elapsed_ms"] = int((time.monotonic() - started) * 1000)
     return result
 

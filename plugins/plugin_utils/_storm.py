@@ -23,6 +23,8 @@ from ansible_collections.hostcare.remediation.plugins.plugin_utils._lines import
 
 Data = t.Mapping[str, t.Any]
 
+_EXAMPLES = 3
+_GROWTH = 2  # how much a storm may have grown when the proposal is acted on
 _DONE = {"killed": "killed", "terminated": "ended", "frozen": "frozen", "thawed": "woken"}
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
 _GROUPINGS = (("name", "by_name"), ("user", "by_user"), ("unit", "by_unit"), ("parent", "by_parent"))
@@ -31,7 +33,11 @@ _GROUPINGS = (("name", "by_name"), ("user", "by_user"), ("unit", "by_unit"), ("p
 def headroom_lines(headroom: Data, width: int = 100, top: int = 5) -> list[str]:
     """Every limit with what is used of it, then who fills the process table."""
     width = max(MIN_WIDTH, width)
-    lines = [*_limits(headroom, width), "", *_process_table(headroom.get("process_table") or {}, width, top)]
+    lines = [
+        *_limits(headroom, width, max(top, 3)),
+        "",
+        *_process_table(headroom.get("process_table") or {}, width, top),
+    ]
     lines += _partial(headroom, width)
     return lines
 
@@ -52,16 +58,20 @@ def suspect_lines(suspects: t.Sequence[Data], width: int = 100, top: int = 3) ->
     return lines + _more(len(suspects) - top, "suspects", width)
 
 
-def paste_line(selector: Data, variable: str = "process_storm_selector") -> str:
-    """The option for ansible-playbook that names this selection, quoted for a shell; never cut.
+def suspect_option(suspect: Data, max_victims: int = 500) -> str:
+    """The option for ansible-playbook that lets the role act on this suspect, quoted for a shell; never cut.
 
     A name of a process is chosen by whoever started it. One with template marks in it would be run by Ansible as a
     template, on the controller: such a selection is not offered for pasting.
     """
-    text = json.dumps({variable: dict(selector)}, sort_keys=True, default=str)
-    if any(mark in safe_text for safe_text in _texts(selector) for mark in _TEMPLATE_MARKS):
+    selector = suspect.get("selector") or {}
+    if any(mark in text for text in _texts(selector) for mark in _TEMPLATE_MARKS):
         return "(not shown: a name in it is written as a template; select by user, unit or pid instead)"
-    return "-e " + shlex.quote(text)
+    variables: dict[str, t.Any] = {"process_storm_selector": selector}
+    count = int(suspect.get("processes") or 0)
+    if count * _GROWTH > max_victims:
+        variables["process_storm_max_victims"] = count * _GROWTH
+    return "-e " + shlex.quote(json.dumps(variables, sort_keys=True, default=str))
 
 
 def rogue_lines(rogue: Data, dry: bool = False, width: int = 100, top: int = 10) -> list[str]:
@@ -70,6 +80,7 @@ def rogue_lines(rogue: Data, dry: bool = False, width: int = 100, top: int = 10)
     return [
         *_headline(rogue, dry, width),
         *_groups("", rogue.get("groups") or (), width, top),
+        *_evidence(rogue.get("evidence") or (), width),
         *_groups("protected, not touched:", rogue.get("protected") or (), width, top),
         *_survivors(rogue, width, top),
         *_zombies(rogue.get("zombies") or {}, width, top),
@@ -78,7 +89,8 @@ def rogue_lines(rogue: Data, dry: bool = False, width: int = 100, top: int = 10)
     ]
 
 
-def _limits(headroom: Data, width: int) -> list[str]:
+def _limits(headroom: Data, width: int, top: int) -> list[str]:
+    resources = headroom.get("resources") or ()
     rows = [
         [
             resource.get("limit_name"),
@@ -89,18 +101,19 @@ def _limits(headroom: Data, width: int) -> list[str]:
             _percent(resource.get("share")),
             _remarks(resource),
         ]
-        for resource in headroom.get("resources") or ()
+        for resource in resources[:top]
     ]
     if not rows:
         return [line("PROCESS SLOTS  no limit could be read.", width)]
     titles = ["limit", "scope", "used", "of", "free", "share", ""]
-    return [line("PROCESS SLOTS", width), *table(titles, rows, width)]
+    rest = _more(len(resources) - top, "limits, none of them nearer", width)
+    return [line("PROCESS SLOTS", width), *table(titles, rows, width), *rest]
 
 
 def _remarks(resource: Data) -> str:
     remarks = ["hit first"] if resource.get("binding") else []
-    if resource.get("stops_root"):
-        remarks.append("stops root too")
+    if not resource.get("stops_root"):
+        remarks.append("not for root")
     return ", ".join(remarks)
 
 
@@ -115,8 +128,9 @@ def _process_table(found: Data, width: int, top: int) -> list[str]:
     )
     summary = ", ".join(f"{found.get(key, 0)} {words}" for key, words in counts)
     lines = wrapped(f"PROCESS TABLE  {summary}", width)
-    for title, key in _GROUPINGS:
-        lines += _grouping(title, found.get(key) or (), width, top)
+    rows = [row for title, key in _GROUPINGS for row in _grouping(title, found.get(key) or (), top)]
+    if rows:
+        lines += table(["by", "group", "processes", "threads", "zombies", "young"], rows, width)
     parents = [
         [parent.get("name"), parent.get("pid"), parent.get("user"), parent.get("unit"), parent.get("zombies")]
         for parent in found.get("zombie_parents") or ()
@@ -127,25 +141,24 @@ def _process_table(found: Data, width: int, top: int) -> list[str]:
     return lines
 
 
-def _grouping(title: str, groups: t.Sequence[Data], width: int, top: int) -> list[str]:
-    counts = ("processes", "threads", "zombies", "young")
-    rows = []
-    for group in groups[:top]:
+def _grouping(title: str, groups: t.Sequence[Data], top: int) -> t.Iterator[list[object]]:
+    for number, group in enumerate(groups[:top]):
         key = group.get("key")
         pid = f" (pid {group['pid']})" if group.get("pid") is not None else ""
-        rows.append([f"{'none' if key in (None, '') else key}{pid}", *(group.get(count, 0) for count in counts)])
-    return table([f"by {title}", *counts], rows, width) if rows else []
+        counts = (group.get(count, 0) for count in ("processes", "threads", "zombies", "young"))
+        yield ["" if number else title, f"{'none' if key in (None, '') else key}{pid}", *counts]
 
 
 def _headline(rogue: Data, dry: bool, width: int) -> list[str]:
-    state = str(rogue.get("state") or "killed")
     matched = rogue.get("matched", 0)
+    failure = wrapped(f"REMEDY  refused or failed: {rogue['msg']}", width) if rogue.get("msg") else []
     if not matched:
-        return wrapped("REMEDY  nothing matches the selection: nothing to do.", width)
+        return failure or wrapped("REMEDY  nothing matches the selection: nothing to do.", width)
     if dry:
-        return wrapped(f"REMEDY  {matched} processes would be {_DONE.get(state, state)}", width)
+        state = str(rogue.get("state"))
+        return failure + wrapped(f"REMEDY  {matched} processes would be {_DONE.get(state, state)}", width)
     done = ", ".join(f"{rogue[key]} {words}" for key, words in _DONE.items() if rogue.get(key))
-    return wrapped(f"REMEDY  {matched} processes matched: {done or 'none of them touched'}", width)
+    return failure + wrapped(f"REMEDY  {matched} processes matched: {done or 'none of them touched'}", width)
 
 
 def _groups(title: str, groups: t.Sequence[Data], width: int, top: int) -> list[str]:
@@ -158,6 +171,17 @@ def _groups(title: str, groups: t.Sequence[Data], width: int, top: int) -> list[
         + table(["count", "name", "user", "unit", "because"], rows, width)
         + _more(len(groups) - top, "groups", width)
     )
+
+
+def _evidence(victims: t.Sequence[Data], width: int) -> list[str]:
+    lines = [line("some of them:", width, INDENT)] if victims else []
+    for victim in victims[:_EXAMPLES]:
+        facts = [f"pid {victim.get('pid')}", victim.get("cmdline") or victim.get("exe") or victim.get("name")]
+        facts += [f"in {victim['cwd']}"] if victim.get("cwd") else []
+        facts += [f"started {victim['started']}"] if victim.get("started") else []
+        facts += [f"below {' < '.join(map(str, victim['parents']))}"] if victim.get("parents") else []
+        lines += [line(", ".join(map(str, facts)), width, INDENT * 2)]
+    return lines
 
 
 def _survivors(rogue: Data, width: int, top: int) -> list[str]:

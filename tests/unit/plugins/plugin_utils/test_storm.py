@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from ansible_collections.hostcare.remediation.plugins.plugin_utils._lines import columns
 from ansible_collections.hostcare.remediation.plugins.plugin_utils._storm import (
     headroom_lines,
-    paste_line,
     rogue_lines,
     suspect_lines,
+    suspect_option,
 )
 
 HEADROOM: dict[str, t.Any] = {
@@ -49,6 +49,7 @@ ROGUE: dict[str, t.Any] = {
     "survivors_total": 1,
     "zombies": {"total": 3, "parents": [{"pid": 5, "name": "lazy", "user": "bob", "zombies": 3, "told": False}]},
     "partial": False, "partial_reasons": [], "elapsed_ms": 120,
+    "evidence": [{"pid": 7, "name": "bomb", "cmdline": "./bomb --fast", "cwd": "/tmp", "parents": ["5 sh", "1 init"]}],
 }  # fmt: skip
 
 
@@ -60,9 +61,15 @@ def test_headroom_shows_the_limit_that_is_hit() -> None:
     assert "cgroup /user.slice" in unlimited
 
 
+def test_headroom_shows_the_nearest_limits_and_counts_the_rest() -> None:
+    lines = headroom_lines({"resources": HEADROOM["resources"][:1] * 9}, top=0)
+    assert sum("kernel.pid_max" in line for line in lines) == 3
+    assert "  ... and 6 more limits, none of them nearer" in lines
+
+
 def test_headroom_shows_every_grouping() -> None:
     text = "\n".join(headroom_lines(HEADROOM))
-    for words in ("by name", "bomb", "by user", "bob", "by unit", "none", "bash (pid 77)", "lazy.service", "2 zombies"):
+    for words in ("name    bomb", "user    bob", "unit    none", "bash (pid 77)", "lazy.service", "2 zombies"):
         assert words in text
 
 
@@ -84,9 +91,26 @@ def test_rogue_says_what_was_done_and_what_would_be() -> None:
     dry = "\n".join(rogue_lines(ROGUE, dry=True))
     assert "1900 processes would be killed" in dry
     assert "end:" not in dry
-    for words in ("our own session", "waits for a disk", "name is bomb", "3 zombies", "method: user"):
+    for words in (
+        "our own session",
+        "waits for a disk",
+        "name is bomb",
+        "3 zombies",
+        "method: user",
+        "pid 7, ./bomb --fast, in /tmp, below 5 sh < 1 init",
+    ):
         assert words in done
         assert words in dry
+
+
+def test_a_refusal_is_shown_with_its_reason() -> None:
+    assert rogue_lines({"failed": True, "msg": "1900 are more than max_victims"}) == [
+        "REMEDY  refused or failed: 1900 are more than max_victims"
+    ]
+    assert rogue_lines({**ROGUE, "failed": True, "msg": "not proven"})[:2] == [
+        "REMEDY  refused or failed: not proven",
+        "REMEDY  1900 processes matched: 1899 killed, 1900 frozen",
+    ]
 
 
 def test_an_end_without_proof_is_loud() -> None:
@@ -105,7 +129,7 @@ def test_suspects_are_numbered_and_the_rest_counted() -> None:
 
 @given(st.dictionaries(st.sampled_from(["name", "user", "unit"]), st.lists(st.text(max_size=20)), min_size=1))
 def test_a_shell_reads_the_pasted_option_as_it_was_meant(selector: dict[str, list[str]]) -> None:
-    text = paste_line(selector)
+    text = suspect_option({"selector": selector, "processes": 3})
     marks = any(mark in item for items in selector.values() for item in items for mark in ("{{", "{%", "{#"))
     if marks:
         assert not text.startswith("-e")
@@ -119,9 +143,15 @@ def test_a_shell_reads_the_pasted_option_as_it_was_meant(selector: dict[str, lis
 
 @pytest.mark.parametrize("name", ["{{ lookup('pipe', 'id') }}", "{% raw %}", "a{#b", "'; reboot #{{"])
 def test_a_name_with_template_marks_is_never_offered_for_pasting(name: str) -> None:
-    text = paste_line({"user": ["bob"], "name": [name]})
+    text = suspect_option({"selector": {"user": ["bob"], "name": [name]}, "processes": 3})
     assert name not in text
     assert "select by user" in text
+
+
+def test_a_storm_over_the_brake_raises_it_in_the_option() -> None:
+    suspect = {"selector": {"user": ["bob"]}, "processes": 1900}
+    assert json.loads(shlex.split(suspect_option(suspect))[1])["process_storm_max_victims"] == 3800
+    assert "max_victims" not in suspect_option(suspect, max_victims=5000)
 
 
 TEXT = st.text(max_size=60)

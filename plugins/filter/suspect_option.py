@@ -5,32 +5,36 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-name: selector_option
-short_description: Show a selector as an option to paste behind ansible-playbook
+name: suspect_option
+short_description: Show a suspect as an option to paste behind ansible-playbook
 version_added: 0.1.0
-author:
-  - The hostcare.remediation authors (@hostcare)
+author: The hostcare.remediation authors (!UNKNOWN)
 description:
-  - Turns a selector, as M(hostcare.remediation.headroom_info) proposes it, into an C(-e) option that is quoted for a
-    shell. It is never cut.
+  - Turns one of the C(suspects) that M(hostcare.remediation.headroom_info) returns into the C(-e) option with which the
+    role C(process_storm) acts on it. It is quoted for a shell and never cut.
+  - Where twice the processes of the suspect are more than O(max_victims), the option raises that limit, too.
   - A name of a process is chosen by whoever started it. Where one holds template marks it would be run as a template on
     the controller, so a sentence that says so is returned in place of the option.
 positional: _input
 options:
   _input:
-    description: The selector.
+    description: The suspect.
     type: dict
     required: true
-  variable:
-    description: The variable that the option sets.
-    type: str
-    default: process_storm_selector
+  max_victims:
+    description: The limit that the role has.
+    type: int
+    default: 500
 """
 
 EXAMPLES = r"""
+- name: Measure
+  hostcare.remediation.headroom_info:
+  register: headroom
+
 - name: Show what to add to the command line
   ansible.builtin.debug:
-    msg: "{{ headroom.suspects[0].selector | hostcare.remediation.selector_option }}"
+    msg: "{{ headroom.suspects[0] | hostcare.remediation.suspect_option }}"
 """
 
 RETURN = r"""
@@ -42,11 +46,11 @@ _value:
 import typing as t
 
 from ansible_collections.hostcare.remediation.plugins.plugin_utils._filters import of_mapping
-from ansible_collections.hostcare.remediation.plugins.plugin_utils._storm import paste_line
+from ansible_collections.hostcare.remediation.plugins.plugin_utils._storm import suspect_option
 
 
 class FilterModule:
     """Makes the filter known to Ansible."""
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"selector_option": of_mapping("selector_option", paste_line)}
+        return {"suspect_option": of_mapping("suspect_option", suspect_option)}
