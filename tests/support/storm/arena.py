@@ -215,7 +215,7 @@ class Arena:
 
     def wait_full(self, spare: int = 0, timeout: float = 30, share: float = 0.97) -> None:
         """Wait until the bomb has filled the table (to ``share``: hoppers leave a few slots open for moments)."""
-        others = self.population() - self.population(ROGUES)
+        others = sum(self.population(cgroup) for cgroup in self.grounds.names() if cgroup != ROGUES)
         room = self.slots - (max(others, _RESERVED) if self._goes_round else others) - spare
         self.wait_population(int(room * share), timeout)
 

@@ -81,6 +81,10 @@ class Grounds:
         found = hierarchies().get("unified")
         return found / self.name / name if found and found / self.name in self.roots else None
 
+    def names(self) -> list[str]:
+        """The outermost cgroups made here."""
+        return [path.name for path in self.pids_root.iterdir() if path.is_dir()]
+
     def population(self, name: str = "") -> int:
         """Processes and threads of the subtree, zombies that nobody has reaped included."""
         return int((self.pids(name) / "pids.current").read_text())
