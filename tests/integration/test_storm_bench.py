@@ -84,10 +84,10 @@ def test_a_bomb_refills_what_was_killed(kind: str) -> None:
     with Arena(SLOTS, "pids.max") as arena:
         arena.bomb(kind)
         arena.wait_full(share=1.0)
-        before = arena.tasks()
-        for task in before[::2]:
+        before = identities(arena)
+        for task in arena.tasks()[::2]:
             os.kill(task.pid, signal.SIGKILL)
-        wait_until(lambda: not {task.pid for task in before[::2]} & {task.pid for task in arena.living()}, 5, "deaths")
+        wait_until(lambda: len(before & identities(arena)) < SLOTS * 0.6, 20, "the end of every second one")
         arena.wait_full(share=1.0)
 
 
@@ -104,8 +104,8 @@ def test_each_child_of_setsid_has_a_session_of_its_own(arena: Arena) -> None:
     arena.bomb("setsid")
     arena.wait_full(share=1.0)
     pids = inside(arena)
-    assert {int(field(arena, pid, 6)) for pid in pids} == pids
-    assert {int(field(arena, pid, 5)) for pid in pids} == pids
+    for index in (5, 6):  # process group, session
+        wait_until(lambda index=index: {int(field(arena, pid, index)) for pid in pids} == pids, 10, "a session each")
 
 
 def test_hoppers_move_on_while_the_table_is_full() -> None:
@@ -130,8 +130,8 @@ def test_chains_leave_the_table_open(arena: Arena, kind: str) -> None:
 def test_zombies_hold_their_slots_until_the_parent_dies(arena: Arena) -> None:
     arena.bomb("zombie")
     arena.wait_full(share=1.0)
+    wait_until(lambda: len(arena.living()) == 1, 10, "all children dead")
     (parent,) = arena.living()
-    assert {task.state for task in arena.tasks()} >= {"S"}
     assert arena.population("rogues") > SLOTS - 10
     os.kill(parent.pid, signal.SIGKILL)
     wait_until(lambda: arena.population("rogues") == 0, 5, "the end of the zombies")
@@ -139,7 +139,7 @@ def test_zombies_hold_their_slots_until_the_parent_dies(arena: Arena) -> None:
 
 def test_headless_processes_look_dead_and_are_not(arena: Arena) -> None:
     arena.bomb("headless", "--count", "5")
-    arena.wait_population(10)
+    wait_until(lambda: arena.population("rogues") == 10, 10, "five processes of two threads, and their parent gone")
     leaders = [
         path for path in arena.proc.iterdir() if path.name.isdigit() and (path / "comm").read_text() == "rogue\n"
     ]
