@@ -30,18 +30,20 @@ options:
     description:
       - A Python regular expression that is searched for in the arguments, joined by blanks.
       - A command line can be read safely only once its process is stopped. So what meets all other criteria is stopped
-        first, and what turns out not to match is woken at once. Give at least one other criterion that keeps this narrow.
+        first, and what turns out not to match is woken at once. Give at least one other criterion to keep this narrow.
     type: str
   user: &user
     description: The real user of the process, by name or number. This is the user that C(RLIMIT_NPROC) counts.
     type: list
     elements: str
   unit: &unit
-    description: A systemd unit that the process belongs to, such as C(app.service), C(user-1000.slice) or C(session-3.scope).
+    description:
+      - A systemd unit that the process belongs to, such as C(app.service), C(user-1000.slice) or C(session-3.scope).
     type: list
     elements: str
   cgroup: &cgroup
-    description: A control group that the process is in or below, as C(/proc/PID/cgroup) shows its path in any hierarchy.
+    description:
+      - A control group that the process is in or below, as C(/proc/PID/cgroup) shows its path in any hierarchy.
     type: list
     elements: str
   pid: &pid
@@ -49,7 +51,8 @@ options:
     type: list
     elements: int
   descends_from: &descends_from
-    description: The number of a process that is the parent, the parent's parent and so on of the process.
+    description:
+      - The number of a process that is the parent, the parent's parent and so on of the process.
     type: list
     elements: int
   ancestry: &ancestry

@@ -13,7 +13,7 @@ author: The hostcare.remediation authors (!UNKNOWN)
 description:
   - Reads every limit of a counted resource in one pass, without a fork, how much of it is used and by whom, and names
     the limit that will be hit first.
-  - Counted so far are process slots, that is C(kernel.pid_max), C(kernel.threads-max), C(RLIMIT_NPROC) of each user, and
+  - Counted are process slots, that is C(kernel.pid_max), C(kernel.threads-max), C(RLIMIT_NPROC) of each user, and
     C(pids.max) of every control group that holds a process, however far above it.
   - Command lines are not read, since that blocks on a host whose process table is full.
 extends_documentation_fragment:
@@ -226,6 +226,7 @@ elapsed_ms:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.hostcare.remediation.plugins.module_utils._headroom import resources
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.errors import Refused
 from ansible_collections.hostcare.remediation.plugins.module_utils._process.selection import seconds

@@ -31,7 +31,7 @@ options:
       - V(frozen) stops the processes and leaves them stopped.
       - V(thawed) wakes exactly what V(frozen) stopped, all of it or what the selector matches. What somebody else had
         stopped before stays stopped.
-      - V(terminated) sends SIGTERM to all before any of them runs again, waits for O(grace_period), then kills the rest.
+      - V(terminated) sends SIGTERM to all before any of them runs again, waits for O(grace_period), kills the rest.
       - V(killed) sends SIGKILL, children before their parents, round after round until nothing that matches is alive.
     type: str
     choices: [frozen, thawed, terminated, killed]
@@ -320,6 +320,7 @@ elapsed_ms:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.errors import Refused
 from ansible_collections.hostcare.remediation.plugins.module_utils._process import remedy
 from ansible_collections.hostcare.remediation.plugins.module_utils._process.arguments import SELECTOR
@@ -350,7 +351,11 @@ def main() -> t.NoReturn:
         argument_spec={
             **SELECTOR,
             "state": {"type": "str", "choices": ["frozen", "thawed", "terminated", "killed"], "required": True},
-            "method": {"type": "str", "choices": ["auto", "cgroup", "user", "group", "scan", "pause"], "default": "auto"},
+            "method": {
+                "type": "str",
+                "choices": ["auto", "cgroup", "user", "group", "scan", "pause"],
+                "default": "auto",
+            },
             "max_victims": {"type": "int", "default": 500},
             "timeout": {"type": "str", "default": "30s"},
             "grace_period": {"type": "str", "default": "10s"},
@@ -368,7 +373,9 @@ def main() -> t.NoReturn:
         module.warn(warning)
     result = outcome.result
     if module._diff and result["changed"]:
-        lines = [f"{group['count']} {group['name']} of {group['user']} in {group['unit']}\n" for group in result["groups"]]
+        lines = [
+            f"{group['count']} {group['name']} of {group['user']} in {group['unit']}\n" for group in result["groups"]
+        ]
         result["diff"] = {"before": "".join(lines), "after": "", "before_header": "running", "after_header": "running"}
     if outcome.problem:
         module.fail_json(msg=outcome.problem, **result)

@@ -63,7 +63,14 @@ def _host(survey: Survey) -> list[dict[str, t.Any]]:
     in_namespace = survey.threads + survey.kernel_threads
     return [
         _limit("host", "kernel.pid_max", in_namespace, table.number("sys", "kernel", "pid_max"), True, survey.tasks),
-        _limit("host", "kernel.threads-max", machine_tasks, table.number("sys", "kernel", "threads-max"), True, survey.tasks),
+        _limit(
+            "host",
+            "kernel.threads-max",
+            machine_tasks,
+            table.number("sys", "kernel", "threads-max"),
+            True,
+            survey.tasks,
+        ),
     ]
 
 
@@ -172,7 +179,7 @@ def _zombie_parents(survey: Survey, top: int) -> list[dict[str, t.Any]]:
 
 
 def suspects(survey: Survey, top: int) -> list[dict[str, t.Any]]:
-    """Groups of one name and user out of proportion, worst first: large, and mostly young. A proposal, not a verdict."""
+    """Groups of one name and user out of proportion, worst first. A proposal, not a verdict."""
     guard = Guard(survey.table, [task.process for task in survey.tasks], include_containers=True)
     groups: dict[tuple[str, str], list[Task]] = {}
     for task in survey.tasks:
@@ -201,8 +208,11 @@ def suspects(survey: Survey, top: int) -> list[dict[str, t.Any]]:
                 "reasons": reasons,
             }
         )
-    found.sort(key=lambda suspect: (-suspect["young"], -suspect["processes"]))
-    return found[:top]
+    return sorted(found, key=_suspicion)[:top]
+
+
+def _suspicion(suspect: dict[str, t.Any]) -> tuple[int, int]:
+    return (-suspect["young"], -suspect["processes"])
 
 
 def _is_protected(guard: Guard, task: Task) -> bool:

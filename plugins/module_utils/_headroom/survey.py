@@ -32,9 +32,9 @@ class Survey(t.NamedTuple):
     """``cgroup`` of a task is its directory in the hierarchy that counts pids; empty where there is none."""
 
     table: ProcessTable
-    tasks: t.List[Task]
+    tasks: list[Task]
     kernel_threads: int
-    gaps: t.List[str]
+    gaps: list[str]
 
     @classmethod
     def take(cls, table: ProcessTable, deadline: float) -> Survey:

@@ -35,7 +35,7 @@ class Mount(t.NamedTuple):
 
 
 def parse_mounts(mountinfo: str) -> dict[str, Mount]:
-    """Controller -> mount from ``/proc/self/mountinfo``; the v2 tree is the key ``""``. The last mount on a point counts."""
+    """Controller -> mount from ``/proc/self/mountinfo``; the v2 tree is the key ``""``."""
     mounts: dict[str, Mount] = {}
     for line in mountinfo.splitlines():
         fields = line.split(" ")

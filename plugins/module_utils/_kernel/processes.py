@@ -79,7 +79,7 @@ def text(raw: bytes) -> str:
 
 
 def parse_stat(raw: bytes, owner: int) -> Process | None:
-    """The comm stands between the first ``(`` and the *last* ``)``: it may itself hold blanks, parentheses, newlines."""
+    """The comm stands between the first ``(`` and the *last* ``)``: it may hold blanks, parentheses, newlines."""
     opening = raw.find(b"(")
     closing = raw.rfind(b")")
     if opening < 1 or closing < opening:
@@ -176,7 +176,9 @@ class ProcessTable:
         try:
             return [entry for entry in os.listdir(self.root) if entry[0] in "123456789" and entry.isdigit()]
         except OSError as error:
-            raise Refused(f"{self.root} cannot be listed ({error.strerror}): free a descriptor or memory first.") from None
+            raise Refused(
+                f"{self.root} cannot be listed ({error.strerror}): free a descriptor or memory first."
+            ) from None
 
     def read(self, pid: int | str) -> Process | None:
         opened = self.open(pid)
@@ -270,7 +272,7 @@ class ProcessTable:
     def number(self, *path: str) -> int | None:
         """The integer in a file below the root such as ``sys/kernel/pid_max``; None where there is none."""
         try:
-            return int(self._file("/".join((self.root,) + path)))
+            return int(self._file("/".join((self.root, *path))))
         except (OSError, ValueError):
             return None
 
@@ -302,7 +304,7 @@ class ProcessTable:
     def _file(path: str) -> bytes:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            parts = []
+            parts: list[bytes] = []
             while True:
                 part = os.read(fd, 65536)
                 if not part:

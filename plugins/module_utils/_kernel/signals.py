@@ -70,15 +70,28 @@ class Signaller:
             os.close(pidfd)
 
     def send(self, process: Process, number: int) -> str:
-        """SENT, GONE or DENIED. A zombie takes the signal too and stays what it is."""
-        opened = self.table.open(process.pid)
-        if opened is None:
-            return GONE
-        fd, found = opened
+        """SENT, GONE or DENIED. A zombie takes the signal too and stays what it is.
+
+        Read after the pidfd was opened, the start time proves that the pidfd is of this very process.
+        """
         try:
-            return self.send_open(fd, process, number) if found.start == process.start else GONE
+            pidfd = pidfd_open(process.pid) if self.uses_pidfd else -1
+        except OSError as error:
+            return _outcome(error)
+        try:
+            found = self.table.read(process.pid)
+            if found is None or found.start != process.start:
+                return GONE
+            if pidfd < 0:
+                os.kill(process.pid, number)
+            else:
+                pidfd_send_signal(pidfd, number)
+            return SENT
+        except OSError as error:
+            return _outcome(error)
         finally:
-            os.close(fd)
+            if pidfd >= 0:
+                os.close(pidfd)
 
     def send_open(self, fd: int, process: Process, number: int) -> str:
         """As `send`, for a process whose ``stat`` is open at ``fd``: while that can be read, the number is its own."""

@@ -12,9 +12,9 @@ import time
 import typing as t
 
 from .._kernel.processes import Process, ProcessTable, unit_of
-from .selection import Tree
 
 _LONGEST = 300  # characters of a command line
+_MOST_PARENTS = 8
 
 
 class Describer:
@@ -62,17 +62,24 @@ class Describer:
         ]
 
 
-def collect(describer: Describer, victims: t.Sequence[Process], limit: int) -> tuple[list[dict[str, t.Any]], str]:
-    """Up to ``limit`` victims, spread over the list, and what is missing. All must be stopped: psutil reads command lines."""
+def collect(describer: Describer, victims: t.Sequence[Process], limit: int, psutil: t.Any) -> list[dict[str, t.Any]]:
+    """Up to ``limit`` victims, spread over the list. All are stopped: psutil reads command lines."""
     if not limit or not victims:
-        return [], ""
+        return []
     chosen = victims[:: max(1, len(victims) // limit)][:limit]
-    tree = Tree(describer.table.scan())
-    psutil, missing = _psutil()
-    return [_describe(describer, process, tree, psutil) for process in chosen], missing
+    return [_describe(describer, process, psutil) for process in chosen]
 
 
-def _describe(describer: Describer, process: Process, tree: Tree, psutil: t.Any) -> dict[str, t.Any]:
+def load_psutil() -> tuple[t.Any, str]:
+    """psutil, or None and what is missing without it."""
+    try:
+        import psutil
+    except ImportError:
+        return None, "psutil is not installed on this host: the evidence lacks command line, directory and descriptors"
+    return psutil, ""
+
+
+def _describe(describer: Describer, process: Process, psutil: t.Any) -> dict[str, t.Any]:
     started = time.time() - describer.table.age(process)
     found: dict[str, t.Any] = {
         "pid": process.pid,
@@ -80,7 +87,7 @@ def _describe(describer: Describer, process: Process, tree: Tree, psutil: t.Any)
         "state": process.state,
         "user": describer.user(process),
         "unit": describer.unit(process),
-        "parents": [f"{pid} {tree.comms.get(pid, b'?').decode('utf-8', 'backslashreplace')}" for pid in tree.above(process.pid)][:8],
+        "parents": _parents(describer.table, process),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "exe": describer.table.exe(process.pid),
         "cwd": None,
@@ -90,6 +97,16 @@ def _describe(describer: Describer, process: Process, tree: Tree, psutil: t.Any)
     if psutil is not None:
         found.update(_with_psutil(process, psutil))
     return found
+
+
+def _parents(table: ProcessTable, process: Process) -> list[str]:
+    """Number and name of the parent, its parent and so on, up to `_MOST_PARENTS`."""
+    chain: list[str] = []
+    parent = table.read(process.ppid)
+    while parent is not None and len(chain) < _MOST_PARENTS:
+        chain.append(f"{parent.pid} {parent.name}")
+        parent = table.read(parent.ppid)
+    return chain
 
 
 def _with_psutil(process: Process, psutil: t.Any) -> dict[str, t.Any]:
@@ -102,11 +119,3 @@ def _with_psutil(process: Process, psutil: t.Any) -> dict[str, t.Any]:
         "cwd": seen["cwd"],
         "descriptors": seen["num_fds"],
     }
-
-
-def _psutil() -> tuple[t.Any, str]:
-    try:
-        import psutil
-    except ImportError:
-        return None, "psutil is not installed on this host: the evidence lacks command line, directory and descriptors"
-    return psutil, ""

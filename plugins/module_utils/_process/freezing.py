@@ -18,7 +18,7 @@ import typing as t
 from .._kernel import cgroups, signals
 from .._kernel.errors import Refused, Unproven
 from .._kernel.processes import Process, ProcessTable
-from . import births
+from .births import Births, Mark
 from .guard import Guard
 from .journal import Identity, Journal
 from .plan import Scope
@@ -41,7 +41,8 @@ class Freezer:
         self.deadline = deadline
         self.max_victims = max_victims
         self.signaller = signals.Signaller(table)
-        self.pid_max = table.pid_max()
+        self.births = Births(table)
+        self.tasks = 0
         self.stopped_before: set[Identity] = set()
         self.held: dict[Identity, Process] = {}
         self.spared: dict[Identity, tuple[Process, str]] = {}
@@ -57,17 +58,23 @@ class Freezer:
         self.rounds = 0
         self.proof = ""
 
-    def freeze(self, scopes: t.Sequence[Scope]) -> None:
-        """Raises Unproven past the deadline and Refused over the brake; `thaw` is the caller's duty then."""
+    def pause(self, stopped_before: t.Iterable[Identity]) -> None:
+        """The whole host has been stopped: what is in state T and was not before is ours."""
+        self.stopped_before |= set(stopped_before)
+        self.paused = True
+
+    def sweep(self, scopes: t.Sequence[Scope]) -> None:
+        """Stop whole cgroups, users or groups. They need a moment to come to a halt; `settle` waits for it."""
         for scope in scopes:
             getattr(self, "_sweep_" + scope.kind)(scope.target)
-        self.settle()
-        self._wake_strangers()
 
     def settle(self) -> None:
-        """Pass after pass until one is a proof."""
+        """Pass after pass until one is a proof.
+
+        Raises Unproven past the deadline and Refused over the brake; `thaw` is the caller's duty then.
+        """
         while True:
-            before = births.mark(self.table)
+            before = self.births.mark()
             unsettled = self._pass()
             unsettled += self._chase(before)
             self.rounds += 1
@@ -75,8 +82,8 @@ class Freezer:
                 return
             if time.monotonic() > self.deadline:
                 raise Unproven(
-                    f"after {self.rounds} passes {unsettled} victims were still running or being born: everything stopped "
-                    "was woken. Raise timeout, select the whole unit, user or cgroup they share, or use method pause."
+                    f"after {self.rounds} passes {unsettled} victims were still running or being born: everything "
+                    "stopped was woken. Raise timeout, select the whole unit, user or cgroup they share, or use method pause."
                 )
             time.sleep(_BETWEEN_PASSES)
 
@@ -130,20 +137,21 @@ class Freezer:
         if self.matcher.selector.needs_tree:
             tree = Tree(self.table.scan())
             tree.parents.update({process.pid: process.ppid for process in self.held.values()})
-        unsettled = 0
+        unsettled = self.tasks = 0
         for pid in self.table.pids():
             unsettled += self._consider(pid, tree)
+        self.births.count_free(self.tasks)
         return unsettled
 
-    def _chase(self, before: births.Mark) -> int:
+    def _chase(self, before: Mark) -> int:
         """Look at what was born since ``before`` until a look saw no birth; how many victims were among it."""
         unsettled = 0
         for _attempt in range(_MOST_CHASES):
-            after = births.mark(self.table)
-            if births.is_quiet(before, after, self.pid_max):
+            after = self.births.mark()
+            if self.births.quiet(before, after):
                 self.proof = "a pass saw every victim stopped, and no process was born unseen meanwhile"
                 return unsettled
-            numbers = births.numbers_between(before, after, self.pid_max)
+            numbers = self.births.numbers(before, after)
             if numbers is None:
                 break
             tree = Tree(self.table.scan()) if self.matcher.selector.needs_tree else None
@@ -159,7 +167,10 @@ class Freezer:
             return 0
         fd, process = opened
         try:
+            self.tasks += process.threads
             if not self.matcher.by_stat(process):
+                if process.state == "T":
+                    self._wake_if_stranger(process)
                 return 0
             return self._judge(fd, process, tree)
         finally:
@@ -172,6 +183,7 @@ class Freezer:
         if identity in self.spared or identity in self.denied:
             return 0
         if not self.matcher.matches(process, tree):
+            self._wake_if_stranger(process)
             return 0
         if process.is_dead:
             self.zombies[identity] = process
@@ -179,6 +191,7 @@ class Freezer:
         reason = self.guard.reason(process)
         if reason is not None:
             self.spared[identity] = (process, reason)
+            self._wake_if_stranger(process)
             return 0
         return self._take(fd, process)
 
@@ -202,8 +215,8 @@ class Freezer:
         self.held[identity] = process
         if len(self.held) > self.max_victims and self.count_living() > self.max_victims:
             raise Refused(
-                f"more than max_victims {self.max_victims} processes match by now: everything stopped was woken, nothing "
-                "was killed. Narrow the selector, or raise max_victims if all of them are meant."
+                f"more than max_victims {self.max_victims} processes match by now: everything stopped was woken, "
+                "nothing was killed. Narrow the selector, or raise max_victims if all of them are meant."
             )
         return 1
 
@@ -274,7 +287,9 @@ class Freezer:
             if identity not in self.stopped_before:
                 woken += self.signaller.send(process, signal.SIGCONT) == signals.SENT
         self.held = {}
-        self._wake_strangers()
+        if self.swept_users or self.swept_groups:
+            for process in self.table.scan():
+                self._wake_if_stranger(process)
         return woken
 
     def wake_for_grace(self) -> None:
@@ -297,13 +312,10 @@ class Freezer:
         self.cgroups = []
         self.cgroup_members = set()
 
-    def _wake_strangers(self) -> None:
+    def _wake_if_stranger(self, process: Process) -> None:
         """A sweep may have stopped one that came in after the plan: it is in state T, was not before, is no victim."""
-        if not self.swept_users and not self.swept_groups:
-            return
-        for process in self.table.scan():
-            if process.state == "T" and process.identity not in self.held and self._was_swept(process):
-                self.signaller.send(process, signal.SIGCONT)
+        if (self.swept_users or self.swept_groups) and process.state == "T" and self._was_swept(process):
+            self.signaller.send(process, signal.SIGCONT)
 
     def restore_limits(self) -> None:
         for directory, limit in self.limits:

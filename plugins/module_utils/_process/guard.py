@@ -15,12 +15,11 @@ from .._kernel.processes import Process, ProcessTable
 from .selection import Matcher, Tree
 
 # Where OpenSSH keeps its programs; sshd-session and sshd-auth exist since 9.8 and 10.0.
-_SSHD_PROGRAMS = tuple(
-    f"{directory}/{program}"
-    for directory in ("/usr/sbin", "/usr/lib/openssh", "/usr/libexec/openssh", "/usr/lib/ssh", "/usr/libexec", "/usr/local/sbin")
-    for program in ("sshd", "sshd-session", "sshd-auth")
+_SSHD_PLACES = (
+    "/usr/sbin", "/usr/local/sbin", "/usr/lib/openssh", "/usr/lib/ssh", "/usr/libexec", "/usr/libexec/openssh",
 )  # fmt: skip
-_SSHD_NAMES = frozenset(os.path.basename(path) for path in _SSHD_PROGRAMS)
+_SSHD_NAMES = frozenset(("sshd", "sshd-session", "sshd-auth"))
+_SSHD_PROGRAMS = tuple(f"{place}/{name}" for place in _SSHD_PLACES for name in sorted(_SSHD_NAMES))
 # Only PID 1 can put a process there: its own scope and the helpers without which it cannot work.
 _HELPERS = re.compile(r"^/(init\.scope|system\.slice/(systemd-[^/]+|dbus|dbus-broker)\.service)(/|$)")
 _SSHD_COMMS = frozenset(name.encode() for name in _SSHD_NAMES)
@@ -60,10 +59,21 @@ class Guard:
         self.sessions = frozenset(sessions - {0, 1, init_session})
         self.shells = self._login_shells()
         self.own_pid_namespace = self._pid_namespace("self")
+        self.cleared: set[tuple[int, int]] = set()
+        self.families: dict[int, tuple[int, int, bytes]] = {}
         self.places: dict[tuple[int, int, int, bytes], str | None] = {}
 
     def reason(self, process: Process) -> str | None:
-        """Why a process that matched is left alone; None where it is not protected."""
+        """Why a process that matched is left alone; None where it is not protected. Asked once of each process."""
+        if process.identity in self.cleared:
+            return None
+        reason = self._reason(process)
+        if reason is None:
+            self.cleared.add(process.identity)
+            self.families[process.pid] = _family(process)
+        return reason
+
+    def _reason(self, process: Process) -> str | None:
         if process.pid == 1:
             return "it is PID 1"
         if process.is_kernel_thread:
@@ -97,12 +107,14 @@ class Guard:
             return "it runs the sshd of this host"
         if self._is_login_shell(process):
             return "it is the login shell of an ssh session"
-        if self.table.oom_score_adj(process.pid) == _OOM_IMMUNE:
+        # A fork inherits the score and only root lowers it: a cleared parent of the same kind speaks for its child.
+        inherits = process.owner != 0 and self.families.get(process.ppid) == _family(process)
+        if not inherits and self.table.oom_score_adj(process.pid) == _OOM_IMMUNE:
             return "its oom_score_adj is -1000; raise that first if it is meant"
         return None
 
     def _by_place(self, process: Process) -> str | None:
-        """Asked once for a session's processes of one name: a fork inherits cgroup and PID namespace with the session."""
+        """Asked once for a session's processes of one name: with the session a fork inherits cgroup and namespace."""
         key = (process.sid, process.pgid, process.owner, process.comm)
         if key not in self.places:
             self.places[key] = self._place(process)
@@ -175,3 +187,7 @@ class Guard:
         except OSError:
             listed = ["/bin/sh", "/bin/bash"]
         return frozenset(listed) | frozenset(os.path.realpath(shell) for shell in listed)
+
+
+def _family(process: Process) -> tuple[int, int, bytes]:
+    return (process.owner, process.sid, process.comm)

@@ -95,7 +95,9 @@ class Journal:
             with os.fdopen(os.dup(fd), "r", encoding="utf-8", errors="surrogateescape") as file:
                 return parse(file.read(), self.boot)
         except (ValueError, IndexError):
-            raise Refused(f"{self.path} is damaged: wake what is stopped by hand (ps -eo pid,stat,comm), then remove it.") from None
+            raise Refused(
+                f"{self.path} is damaged: wake what is stopped by hand (ps -eo pid,stat,comm), then remove it."
+            ) from None
         finally:
             os.close(fd)
 

@@ -16,25 +16,24 @@ from .._kernel.processes import Process
 from .freezing import Freezer
 
 _POLL = 0.002  # seconds between two looks at a dying process
-_MOST_ROUNDS = 100
 
 
 class Killer:
     """Works on what a `Freezer` holds; ``survivors`` says of each process that would not die why."""
 
-    def __init__(self, freezer: Freezer, deadline: float) -> None:
+    def __init__(self, freezer: Freezer) -> None:
         self.freezer = freezer
-        self.deadline = deadline
         self.killed = 0
         self.terminated = 0
         self.survivors: list[tuple[Process, str]] = []
 
-    def kill(self) -> None:
-        """Raises Unproven where victims keep coming or will not die before the deadline."""
-        for _round in range(_MOST_ROUNDS):
+    def kill(self, timeout: float) -> None:
+        """Raises Unproven where victims keep coming; those that will not die within ``timeout`` are `survivors`."""
+        self.freezer.deadline = deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
             victims = self.freezer.children_first()
             self._signal_all(victims, signal.SIGKILL)
-            self.killed += self._wait(victims, self.deadline)
+            self.killed += self._wait(victims, deadline)
             if self.survivors:
                 break
             self.freezer.settle()
@@ -47,24 +46,34 @@ class Killer:
                 "Stop that first (the evidence names the parents), or include it."
             )
 
-    def terminate(self, grace: float) -> None:
-        """SIGTERM reaches all before any of them runs again; then they have ``grace`` seconds to end by themselves."""
+    def terminate(self, grace: float, timeout: float) -> None:
+        """SIGTERM reaches all before any of them runs again; then they have ``grace`` seconds to end by themselves.
+
+        What is left, and what it started meanwhile, is frozen again.
+        """
         victims = self.freezer.children_first()
         for process in victims:
             self.freezer.signaller.send(process, signal.SIGTERM)
         self.freezer.wake_for_grace()
         self.terminated += self._wait(victims, time.monotonic() + grace)
         self.survivors = []
+        self.freezer.deadline = time.monotonic() + timeout
+        self.freezer.settle()
+        self.freezer.confirm()
 
     def _signal_all(self, victims: list[Process], number: int) -> None:
         freezer = self.freezer
         swept = all(process.pid in freezer.cgroup_members for process in victims) and bool(freezer.cgroups)
-        if swept and number == signal.SIGKILL and all([cgroups.kill(directory) for directory in freezer.cgroups]):
+        if swept and number == signal.SIGKILL and self._kill_cgroups():
             return
         for process in victims:
             if freezer.signaller.send(process, number) == signals.DENIED:
                 freezer.denied[process.identity] = process
         freezer.thaw_v1_cgroups()  # there SIGKILL waits until the group is thawed
+
+    def _kill_cgroups(self) -> bool:
+        killed = [cgroups.kill(directory) for directory in self.freezer.cgroups]
+        return all(killed)
 
     def _wait(self, victims: list[Process], deadline: float) -> int:
         """How many ended. The rest becomes `survivors`; both are let go by the freezer."""

@@ -29,7 +29,6 @@ class Pause:
         self.table = table
         self.limit = limit
         self.stopped_before: frozenset[Identity] = frozenset()
-        self.keep: frozenset[Identity] = frozenset()  # victims that are to stay frozen
         self._watchdog = 0
         self._pipe = -1
 
@@ -44,8 +43,8 @@ class Pause:
             self._watchdog = os.fork()
         except OSError as error:
             raise Refused(
-                f"method pause needs one process slot for its watchdog and there is none ({error.strerror}): use method "
-                "scan, or raise kernel.pid_max for the time of the remedy."
+                f"method pause needs one process slot for its watchdog and there is none ({error.strerror}): use "
+                "method scan, or raise kernel.pid_max for the time of the remedy."
             ) from None
         if self._watchdog == 0:
             os.close(self._pipe)
@@ -55,11 +54,11 @@ class Pause:
         os.read(ready, 1)
         os.close(ready)
 
-    def end(self) -> None:
-        wake_all(self.table, self.stopped_before | self.keep)
-        self._dismiss()
-
-    def _dismiss(self) -> None:
+    def end(self, kept: frozenset[Identity]) -> None:
+        """Wake all but ``kept``, the victims that are to stay frozen."""
+        if not self._watchdog:
+            return
+        wake_all(self.table, self.stopped_before | kept)
         os.write(self._pipe, b"x")
         os.close(self._pipe)
         os.waitpid(self._watchdog, 0)

@@ -29,19 +29,19 @@ class Scope(t.NamedTuple):
 class Snapshot(t.NamedTuple):
     """The table, judged. ``scopes`` lists each kind whole: together they cover every victim, or the kind is absent."""
 
-    victims: t.List[Process]
-    protected: t.List[t.Tuple[Process, str]]
-    zombies: t.List[Process]
-    stopped: t.FrozenSet[t.Tuple[int, int]]
-    scopes: t.List[Scope]
+    victims: list[Process]
+    protected: list[tuple[Process, str]]
+    zombies: list[Process]
+    stopped: frozenset[tuple[int, int]]
+    scopes: list[Scope]
     own_pid: int
     can_assume_users: bool
 
 
 class Plan(t.NamedTuple):
-    victims: t.List[Process]
+    victims: list[Process]
     method: str
-    scopes: t.List[Scope]
+    scopes: list[Scope]
     reason: str
 
 
@@ -49,9 +49,13 @@ def make(snapshot: Snapshot, selector: Selector, method: str, max_victims: int) 
     """Raises Refused where the selection is unsafe or over the brake."""
     meant = {process.pid for process, _reason in snapshot.protected}
     if 1 in meant:
-        raise Refused("the selector matches PID 1, so it matches everything: add a criterion that only the rogues meet.")
+        raise Refused(
+            "the selector matches PID 1, so it matches everything: add a criterion that only the rogues meet."
+        )
     if snapshot.own_pid in meant:
-        raise Refused("the selector matches this module itself: add a criterion that only the rogues meet, such as name or unit.")
+        raise Refused(
+            "the selector matches this module itself: add a criterion that only the rogues meet, such as name or unit."
+        )
     count = len(snapshot.victims)
     if count < selector.min_count:
         return Plan([], "none", [], f"{count} match, fewer than min_count {selector.min_count}")

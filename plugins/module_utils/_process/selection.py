@@ -48,11 +48,14 @@ class Selector(t.NamedTuple):
         return bool(self.descends_from or self.ancestry)
 
     @property
-    def is_only_scope(self) -> bool:
-        """True where what matches is by definition all of a unit or cgroup, whatever it will fork."""
-        return bool(self.units or self.cgroups) and self == Selector(
-            units=self.units, cgroups=self.cgroups, min_count=self.min_count
-        )
+    def reason(self) -> str:
+        """Why what matches does so: the options that were given."""
+        given = [option for option, value in zip(_OPTIONS, self) if value]
+        return "meets " + ", ".join(given)
+
+
+# The options behind the fields of a Selector, in their order.
+_OPTIONS = (*CRITERIA, "min_age", "min_count")
 
 
 class Tree:
@@ -204,7 +207,12 @@ class Matcher:
         """All criteria but the command line, which may be read only once the process is stopped."""
         if process.identity in self.also:
             return True
-        return self.by_stat(process) and self._by_owner(process) and self._by_links(process) and self._by_tree(process, tree)
+        return (
+            self.by_stat(process)
+            and self._by_owner(process)
+            and self._by_links(process)
+            and self._by_tree(process, tree)
+        )
 
     def confirms(self, process: Process) -> bool:
         """The command line, of a process that is stopped."""
@@ -217,7 +225,7 @@ class Matcher:
     def _by_owner(self, process: Process) -> bool:
         """The real uid: what RLIMIT_NPROC counts. Root owns the files of a process that is not dumpable (proc(5))."""
         wanted = self.selector.uids
-        if not wanted or process.owner in wanted and process.owner != 0:
+        if not wanted or (process.owner in wanted and process.owner != 0):
             return True
         status = self.table.status(process.pid)
         return status is not None and status.real_uid in wanted

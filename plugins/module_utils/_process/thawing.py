@@ -8,59 +8,36 @@ PRIVATE: may change in any release.
 from __future__ import annotations
 
 import signal
-import time
-import typing as t
 
 from .._kernel import cgroups, signals
 from .._kernel.processes import Process, ProcessTable
-from .evidence import Describer
 from .journal import Journal, Memory
+from .report import Report
 from .selection import Matcher, Selector, Tree
 
-_MOST_LISTED = 50
 
-
-def run(
-    table: ProcessTable, journal: Journal, selector: Selector | None, check_mode: bool
-) -> tuple[dict[str, t.Any], str, list[str]]:
-    """The module's result, its problem and its warnings."""
-    started = time.monotonic()
-    memory = journal.load()
-    wanted = Wanted(table, memory, selector)
+def run(table: ProcessTable, journal: Journal, selector: Selector | None, check_mode: bool, report: Report) -> str:
+    """Fills the report; the problem, empty where all were woken."""
+    wanted = Wanted(table, journal.load(), selector)
+    count = report.matched = len(wanted.processes)
+    report.method, report.method_reason = "journal", f"what {journal.path} remembers"
+    report.group(wanted.processes, "frozen by an earlier run")
+    report.changed = bool(count or wanted.cgroups or wanted.limits)
     denied = 0
     if not check_mode:
         denied = wanted.wake()
         remember(table, journal, wanted.rest(), Memory())
-    count = len(wanted.processes)
-    problem = f"{denied} processes may not be signalled by this user: run as root (become: true)." if denied else ""
-    describer = Describer(table)
-    done = "would wake" if check_mode else "woke"
-    result = {
-        "changed": bool(count or wanted.cgroups or wanted.limits),
-        "state": "thawed",
-        "method": "journal",
-        "method_reason": f"what {journal.path} remembers",
-        "rounds": 1 if count else 0,
-        "converged": not problem and not check_mode,
-        "proof": "each identity was looked up in the process table",
-        "matched": count,
-        "frozen": 0,
-        "thawed": count - denied,
-        "terminated": 0,
-        "killed": 0,
-        "already_stopped": 0,
-        "groups": describer.groups((process, "frozen by an earlier run") for process in wanted.processes)[:_MOST_LISTED],
-        "protected": [],
-        "survivors": [],
-        "survivors_total": 0,
-        "zombies": {"total": 0, "parents": []},
-        "evidence": [],
-        "actions": [f"{done} {count} processes and {len(wanted.cgroups)} cgroups"] if count or wanted.cgroups else [],
-        "partial": bool(table.denied),
-        "partial_reasons": [f"{table.denied} reads below /proc were denied: run as root"] if table.denied else [],
-        "elapsed_ms": int((time.monotonic() - started) * 1000),
-    }
-    return result, problem, [journal.problem] if journal.problem else []
+        if journal.problem:
+            report.warnings.append(journal.problem)
+    report.thawed = count - denied
+    if report.changed:
+        done = "would wake" if check_mode else "woke"
+        report.actions.append(f"{done} {count - denied} processes and {len(wanted.cgroups)} cgroups")
+    if denied:
+        return f"{denied} processes may not be signalled by this user: run as root (become: true)."
+    report.converged = not check_mode
+    report.proof = "each remembered process was looked up by number and start time"
+    return ""
 
 
 class Wanted:
@@ -72,12 +49,13 @@ class Wanted:
         everything = list(table.scan())
         matcher = Matcher(selector, table) if selector else None
         tree = Tree(everything)
-        alive = [process for process in everything if matcher is None or self._is_meant(matcher, process, tree)]
-        pids = {process.pid for process in alive}
-        self.cgroups = [path for path in memory.cgroups if selector is None or pids & (cgroups.members(path) or set())]
+        meant = [process for process in everything if matcher is None or self._is_meant(matcher, process, tree)]
+        pids = {process.pid for process in meant}
+        held = {path: cgroups.members(path) or set() for path in memory.cgroups}
+        self.cgroups = [path for path in memory.cgroups if selector is None or pids & held[path]]
         self.limits = [(path, old) for path, old in memory.limits if selector is None or path in self.cgroups]
-        inside: set[int] = set().union(*(cgroups.members(path) or set() for path in self.cgroups))
-        self.processes = [p for p in alive if p.pid in inside or p.state == "T" and self._is_ours(p)]
+        inside = {pid for path in self.cgroups for pid in held[path]}
+        self.processes = [p for p in meant if p.pid in inside or (p.state == "T" and self._is_ours(p))]
 
     @staticmethod
     def _is_meant(matcher: Matcher, process: Process, tree: Tree) -> bool:
@@ -100,7 +78,7 @@ class Wanted:
         for path, old in self.limits:
             cgroups.write(path, "pids.max", old)
         signaller = signals.Signaller(self.table)
-        ours = [process for process in self.processes if process.state == "T"]
+        ours = [process for process in self.processes if process.state == "T" and self._is_ours(process)]
         return sum(signaller.send(process, signal.SIGCONT) == signals.DENIED for process in ours)
 
     def rest(self) -> Memory:
@@ -116,20 +94,22 @@ class Wanted:
 
 def remember(table: ProcessTable, journal: Journal, old: Memory, new: Memory) -> None:
     """Write back what is still frozen; an emptied cgroup is given back its limit and let go."""
-    frozen, limits = [], []
+    frozen = []
     for path in dict.fromkeys(old.cgroups + new.cgroups):
         if cgroups.members(path):
             frozen.append(path)
         else:
             cgroups.set_frozen(path, False)
+    limits = []
     for path, value in dict(new.limits + old.limits).items():
         if path in frozen:
             limits.append((path, value))
         else:
             cgroups.write(path, "pids.max", value)
-    living = set()
-    for pid, start in old.processes | new.processes:
-        process = table.read(pid)
-        if process is not None and process.start == start and not process.is_dead:
-            living.add((pid, start))
-    journal.replace(Memory(frozenset(living), cgroups=tuple(frozen), limits=tuple(limits)))
+    living = frozenset(identity for identity in old.processes | new.processes if _is_alive(table, *identity))
+    journal.replace(Memory(living, cgroups=tuple(frozen), limits=tuple(limits)))
+
+
+def _is_alive(table: ProcessTable, pid: int, start: int) -> bool:
+    process = table.read(pid)
+    return process is not None and process.start == start and not process.is_dead
