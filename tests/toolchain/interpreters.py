@@ -11,10 +11,10 @@ import subprocess
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# Asked of every candidate: a shim prints the real interpreter behind it, a virtual environment says nothing.
+# Asked of every candidate: a shim names the real interpreter behind it.
 QUESTION = """
 import sys
-if sys.prefix == sys.base_prefix and sys.implementation.name == "cpython":
+if sys.implementation.name == "cpython":
     import ensurepip, venv
     print("%d.%d" % sys.version_info[:2], sys.executable)
 """
@@ -45,6 +45,9 @@ def directories() -> Iterator[str]:
 def candidates() -> Iterator[str]:
     seen: set[str] = set()
     for directory in directories():
+        # A virtual environment's python is a link to one that is wanted by its own path.
+        if os.path.exists(os.path.join(directory, os.pardir, "pyvenv.cfg")):
+            continue
         try:
             names = sorted(os.listdir(directory))
         except OSError:
