@@ -20,7 +20,6 @@ from ansible_collections.hostcare.remediation.tests.support.storm import (
     ROGUE_USER,
     Arena,
     Harmed,
-    Innocent,
     hierarchies,
     pid_max_is_private,
     program,
@@ -104,8 +103,8 @@ def test_each_child_of_setsid_has_a_session_of_its_own(arena: Arena) -> None:
     arena.bomb("setsid")
     arena.wait_full(share=1.0)
     pids = inside(arena)
-    for index in (5, 6):  # process group, session
-        wait_until(lambda index=index: {int(field(arena, pid, index)) for pid in pids} == pids, 10, "a session each")
+    wait_until(lambda: {int(field(arena, pid, 5)) for pid in pids} == pids, 10, "a process group each")
+    assert {int(field(arena, pid, 6)) for pid in pids} == pids
 
 
 def test_hoppers_move_on_while_the_table_is_full() -> None:
@@ -350,15 +349,16 @@ def leave_stopped(arena: Arena) -> None:
 @pytest.mark.parametrize("act", [leave, leave_by_error, leave_frozen, leave_stopped])
 def test_an_arena_leaves_nothing_behind(act: Callable[[Arena], None]) -> None:
     pid_max = Path("/proc/sys/kernel/pid_max").read_text()
-    innocents: list[Innocent] = []
+    namespace = ""
     try:
         with Arena(SLOTS, hierarchies=("unified", "freezer")) as arena:
             assert traces()
-            innocents.append(arena.innocent(generations=2))
+            arena.innocent(generations=2)
             namespace = os.readlink(f"/proc/{arena.init}/ns/pid")
             act(arena)
     except ZeroDivisionError:
         pass
+    assert namespace
     assert traces() == []
     assert processes_of(namespace) == []
     assert Path("/proc/sys/kernel/pid_max").read_text() == pid_max

@@ -140,6 +140,11 @@ class Arena:
     def living(self, cgroup: str = ROGUES) -> list[Task]:
         return [task for task in self.tasks(cgroup) if not task.is_dead]
 
+    def cpu_seconds(self, cgroup: str) -> float:
+        """Processor time that the living processes of a cgroup have used so far."""
+        stats = [_read(f"/proc/{task.pid}/schedstat").split() for task in self.living(cgroup)]
+        return sum(int(stat[0]) for stat in stats if stat) / 1e9
+
     def free(self) -> int:
         return self.slots - self.population()
 
@@ -257,10 +262,16 @@ def numbers(user: str) -> tuple[int, int]:
 
 def _task(pid: int) -> Task | None:
     """From status, whose Name line the kernel escapes."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
-    except (FileNotFoundError, ProcessLookupError):
+    fields = dict(line.split(":\t", 1) for line in _read(f"/proc/{pid}/status").splitlines() if ":\t" in line)
+    if not fields:
         return None
-    fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
     inside = int(fields.get("NSpid", str(pid)).split()[-1])
     return Task(pid, inside, fields["Name"], fields["State"][0], int(fields["Uid"].split()[0]))
+
+
+def _read(path: str) -> str:
+    """A file of a process; nothing where that is gone."""
+    try:
+        return Path(path).read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
