@@ -13,6 +13,7 @@ from ansible_collections.hostcare.remediation.tests.support.storm import Arena, 
 
 AFTERWARDS = 0.25  # seconds in which no rogue may come back
 WATCH_EVERY = 0.001
+TO_FILL = 120
 
 
 class Try(NamedTuple):
@@ -39,9 +40,9 @@ def fight(scenario: Scenario, contender: Contender, slots: int, seed: int, timeo
             arena.spare(contender.spare)
         arena.bomb(scenario.kind, "--seed", str(seed + 1), *scenario.options, name=NAME)
         if scenario.chains:
-            arena.wait_population(scenario.chains * 3 // 4)
+            arena.wait_population(scenario.chains * 3 // 4, TO_FILL)
         else:
-            arena.wait_full(contender.spare)
+            arena.wait_full(contender.spare, TO_FILL)
         time.sleep(0.1 + (seed * 0.137) % 0.5)  # at another phase of the naps each time
         loading = arena.cpu_seconds("tools")
         zero = _watch(arena, tool, timeout)

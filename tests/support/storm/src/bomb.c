@@ -7,9 +7,9 @@
  *   spin        the same without the sleep
  *   setsid      nap, each child in a session and process group of its own
  *   comet       --count chains; each lives for about --life ms, forks and exits: the table is not full
- *   hopper      back to back: forks and exits at once; grows until the table is full, then keeps it nearly so
+ *   hopper      back to back: forks and exits at once; fills the table first, then keeps it nearly full
  *               (with --count: as many chains, no growth)
- *   zombie      one parent that never reaps; its children exit at once
+ *   zombie      one parent that never reaps; its children (named --child-name) exit at once
  *   headless    --count processes whose first thread has ended (state Z) while another lives on
  *   vfork       --count processes that wait in vfork(2) for a child that never ends
  *   crowd       --count sleepers that do nothing
@@ -112,15 +112,20 @@ static void hop_for_ever(void)
     _exit(0);
 }
 
-/* One hop in eight leaves the parent behind, one refusal in eight makes room: full, and never at rest. */
+/*
+ * First all stay, until one is refused. From then on one hop in eight leaves the parent behind and one refusal in
+ * 32 makes room: full, and never at rest.
+ */
 static void hopper(void)
 {
+    int refused = 0;
     while (!expired()) {
         pid_t child = fork_sown();
-        if (child > 0 && draw() % 8 != 0)
+        if (child > 0 && refused && draw() % 8 != 0)
             _exit(0);
-        if (child < 0 && draw() % 8 == 0)
+        if (child < 0 && refused && draw() % 32 == 0)
             _exit(0);
+        refused |= child < 0;
     }
     _exit(0);
 }
@@ -130,8 +135,11 @@ static void zombie(void)
     signal(SIGCHLD, SIG_DFL);
     for (long made = 0; !expired();) {
         pid_t child = (!option.count || made < option.count) ? fork() : -1;
-        if (child == 0)
+        if (child == 0) {
+            if (option.child_name)
+                prctl(PR_SET_NAME, option.child_name);
             _exit(0);
+        }
         if (child > 0)
             made++;
         else
