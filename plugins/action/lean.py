@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026 The hostcare.remediation authors
 
-"""Runs the collection's modules on hosts that have run out of process slots, inodes or patience.
+"""Runs the collection's modules on hosts that have run out of process slots or inodes.
 
 ansible-core starts several processes for a task and writes below the home and temp directories of the target. This
 plugin sends the module on the standard input of one shell command that becomes Python: one process, no file. A session
-the host refuses for want of a slot is asked for again until `hostcare_session_timeout` has passed.
+that the host refuses for want of a slot is asked for again until `hostcare_session_timeout` has passed.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ import shlex
 import time
 import typing as t
 
-from ansible import constants as C
+from ansible.constants import config
 from ansible.errors import AnsibleActionFail, AnsibleAuthenticationFailure, AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.common.text.converters import to_text
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.errors import Refused
+from ansible_collections.hostcare.remediation.plugins.module_utils._process.selection import seconds
 from ansible_collections.hostcare.remediation.plugins.plugin_utils import _session
 
 display = Display()
@@ -31,14 +33,27 @@ display = Display()
 SETTINGS = {"TMPDIR": "/dev/shm", "TEMP": "/run", "TMP": "/run/lock", "LC_ALL": "C"}
 
 PATIENCE = "hostcare_session_timeout"
+DEFAULT_PATIENCE = "60s"
 DEFAULT_PYTHON = "/usr/bin/python3"
 
 # Connections that hand the command to a shell. Others may run it as it is, where a leading `exec` names no program.
 SHELLS = ("ssh", "local")
 
+SLOTS = {
+    "ssh": "1 free process slot over a live connection (the session, which becomes Python), over a fresh one 1 more "
+    "for a login as root and 2 more for any other",
+    "local": "1 free process slot (the shell, which becomes Python)",
+}
+
+Answer = tuple[int, str, str]
+
 
 class GiveWay(Exception):
     """The lean way is barred on this host; the text says by what."""
+
+
+class SessionRefused(Exception):
+    """The host had no room for a session; the text says how it put it."""
 
 
 class ActionModule(ActionBase):
@@ -49,20 +64,21 @@ class ActionModule(ActionBase):
         task_vars = task_vars or {}
         result = super().run(tmp, task_vars)
         self._lean = True
+        self._host = self._task.delegate_to or task_vars.get("inventory_hostname") or "the host"
         self._warnings: list[str] = []
         self._patience = self._read_patience(task_vars)
         self._python = self._choose_python(task_vars)
         try:
             self._look_for_bars()
             self._set_pipelining(True)
-            display.vvv(f"{self._task.action}: {self._slots()}", host=self._host())
+            display.vvv(f"{self._task.action}: {self._slots()}", host=self._host)
             answer = self._execute_module(task_vars=self._with_python(task_vars))
         except GiveWay as bar:
             self._lean = False
             self._set_pipelining(False)
             self._warnings.append(
-                f"{self._task.action} takes the ordinary way: {bar}. It needs several sessions, 3 process slots or more, "
-                "and room for files below the remote temp directory; on a host that has run out of these it fails."
+                f"{self._task.action} takes the ordinary way: {bar}. It needs several sessions, 3 process slots or "
+                "more, and room for files below the remote temp directory; on a host without these it fails."
             )
             answer = self._execute_module(task_vars=task_vars)
         result.update(answer)
@@ -75,22 +91,23 @@ class ActionModule(ActionBase):
     def _is_pipelining_enabled(self, module_style: str, wrap_async: bool = False) -> bool:
         return self._lean and module_style == "new" and not wrap_async
 
-    def _low_level_execute_command(
-        self, cmd: str, sudoable: bool = True, in_data: t.Any = None, *args: t.Any, **options: t.Any
-    ) -> dict[str, t.Any]:
+    def _low_level_execute_command(self, cmd: str, *arguments: t.Any, **options: t.Any) -> t.Any:
         if not self._lean:
-            return super()._low_level_execute_command(cmd, sudoable, in_data, *args, **options)
+            return super()._low_level_execute_command(cmd, *arguments, **options)
         command = self._command()
-        module = _session.in_memory(in_data)
-        rc, stdout, stderr = self._persist(lambda: self._connection.exec_command(command, in_data=module, sudoable=True))
-        if rc in (126, 127) and not stdout.strip() and self._python in stderr:
+        module = _session.in_memory(options["in_data"])
+        rc, out, err = self._persist(lambda: self._connection.exec_command(command, in_data=module, sudoable=True))
+        if rc in (126, 127) and not out.strip() and self._python in err:
             raise AnsibleActionFail(
-                f"{self._host()} has no {self._python}. Set ansible_python_interpreter to its Python 3.8 or later: "
+                f"{self._host} cannot run {self._python}. Set ansible_python_interpreter to its Python 3.8 or later: "
                 "looking for one would take the process slots that this way saves."
             )
         return {
-            "rc": rc, "stdout": stdout, "stdout_lines": stdout.splitlines(),
-            "stderr": stderr, "stderr_lines": stderr.splitlines(),
+            "rc": rc,
+            "stdout": out,
+            "stdout_lines": out.splitlines(),
+            "stderr": err,
+            "stderr_lines": err.splitlines(),
         }
 
     # --- the way to the host ---
@@ -118,114 +135,100 @@ class ActionModule(ActionBase):
         # Unbuffered, Python would read the module one byte at a time.
         python = shlex.join(["env", "-u", "PYTHONUNBUFFERED", *settings, *shlex.split(self._python)])
         command = f"echo {_session.STARTED} >&2; exec {python}"
-        shell = self._connection._shell
-        if self._becomes_another():
-            command = self._connection.become.build_become_command(command, shell)
+        is_shell = self._connection.transport in SHELLS
+        if become := self._become():
+            command = str(become.build_become_command(command, self._connection._shell))
             if not command.startswith("cd "):
                 command = f"exec {command}"
-            return command if self._connection.transport in SHELLS else f"/bin/sh -c {shlex.quote(command)}"
-        return f"{'exec ' if self._connection.transport in SHELLS else ''}/bin/sh -c {shlex.quote(command)}"
+            return command if is_shell else f"/bin/sh -c {shlex.quote(command)}"
+        return f"{'exec ' if is_shell else ''}/bin/sh -c {shlex.quote(command)}"
 
-    def _becomes_another(self) -> bool:
-        """ansible-core's own rule for when become is left out."""
-        if not self._connection.become:
-            return False
-        remote, wanted = self._get_remote_user(), self.get_become_option("become_user")
-        return bool(C.BECOME_ALLOW_SAME_USER or wanted != remote or not (wanted or remote))
+    def _become(self) -> t.Any:
+        """The become plugin, unless ansible-core's own rule leaves it out for one and the same user."""
+        core: t.Any = self
+        remote, wanted = core._get_remote_user(), core.get_become_option("become_user")
+        if wanted != remote or not (wanted or remote) or config.get_config_value("BECOME_ALLOW_SAME_USER"):
+            return self._connection.become
+        return None
 
     def _slots(self) -> str:
         transport = self._connection.transport
-        if transport == "ssh":
-            needs = (
-                "1 free process slot over a live connection (the session's process, which becomes Python) and 1 more over "
-                "a fresh one (sshd's process for it; 2 more where the login is not root)"
-            )
-        elif transport == "local":
-            needs = "1 free process slot (the shell, which becomes Python)"
-        else:
-            needs = f"1 free process slot and what the {transport} connection takes to enter"
-        if self._becomes_another():
-            needs += f", and what {self._connection.become.name} keeps beside it (sudo: 1, with use_pty 2)"
+        needs = SLOTS.get(transport, f"1 free process slot and what the {transport} connection takes to enter")
+        if become := self._become():
+            needs += f", and what {become.name} keeps beside it (sudo: 1, with use_pty 2)"
         return f"the lean way needs {needs}; no file, no interpreter discovery"
 
     # --- patience ---
 
-    def _persist(self, attempt: t.Callable[[], tuple[int, t.Any, t.Any]]) -> tuple[int, str, str]:
+    def _persist(self, attempt: t.Callable[[], tuple[int, t.Any, t.Any]]) -> Answer:
         """Tries until the host has started the module, or the patience has ended, or waiting would not help."""
         began = time.monotonic()
+        refusal = ""
         for number, pause in zip(itertools.count(1), _session.pauses(), strict=False):
-            answer, failure = self._try(attempt)
-            waited = time.monotonic() - began
-            if answer is not None:
-                if number > 1:
+            try:
+                answer = self._try(attempt)
+            except SessionRefused as refused:
+                refusal = str(refused)
+            else:
+                if refusal:
                     self._warnings.append(
-                        f"{self._host()} refused {number - 1} sessions in {waited:.1f} s before it had a free process slot "
-                        f"({PATIENCE} allows {self._patience:g} s). The last refusal: {failure}"
+                        f"{self._host} refused {number - 1} sessions in {time.monotonic() - began:.1f} s before it had "
+                        f"a free process slot ({PATIENCE} allows {self._patience:g} s). The last refusal: {refusal}"
                     )
                 return answer
-            left = self._patience - waited
-            if left <= 0:
+            waited = time.monotonic() - began
+            if waited >= self._patience:
                 raise AnsibleConnectionFailure(
-                    f"{self._host()} had no free process slot in {number} attempts over {waited:.1f} s. "
-                    f"The last refusal: {failure}. Raise {PATIENCE} to try longer; a connection opened before the trouble "
-                    "(ControlPersist) needs a slot less than a fresh one; else the console is left."
+                    f"{self._host} had no free process slot in {number} attempts over {waited:.1f} s. The last "
+                    f"refusal: {refusal}. Raise {PATIENCE} to try longer; a connection opened before the trouble "
+                    "(ControlPersist) needs a slot less than a fresh one; if neither helps, the console is left."
                 )
-            display.vv(f"session refused ({failure}), attempt {number}, {left:.1f} s left", host=self._host())
+            left = self._patience - waited
+            display.vv(f"session refused ({refusal}), attempt {number}, {left:.1f} s left", host=self._host)
             time.sleep(min(pause, left))
-        raise AssertionError("pauses never end")
+        raise AssertionError("the pauses never end")
 
-    def _try(self, attempt: t.Callable[[], tuple[int, t.Any, t.Any]]) -> tuple[tuple[int, str, str] | None, str]:
-        """The answer, or None and why the session was refused."""
+    def _try(self, attempt: t.Callable[[], tuple[int, t.Any, t.Any]]) -> Answer:
         try:
             rc, stdout, stderr = attempt()
         except AnsibleAuthenticationFailure:
             raise
         except (AnsibleError, OSError) as error:
-            return None, self._judge(error)
-        out = self._strip_success_message(to_text(stdout, errors="surrogate_then_replace"))
+            self._judge(f"{error}\n{error.__cause__ or ''}", isinstance(error, AnsibleConnectionFailure))
+            raise
+        core: t.Any = self
+        out = core._strip_success_message(to_text(stdout, errors="surrogate_then_replace"))
         err = to_text(stderr, errors="surrogate_then_replace")
         if rc and not out.strip():
-            if _session.needs_terminal(err):
-                raise GiveWay(_session.reason(err))
-            if _session.refused(err, connection_failed=False):
-                return None, self._shown(err)
-        return (rc or 0, out, err.replace(f"{_session.STARTED}\n", "")), ""
+            self._judge(err, connection_failed=False)
+        return rc or 0, out, err.replace(f"{_session.STARTED}\n", "")
 
-    def _judge(self, error: AnsibleError | OSError) -> str:
-        """The reason of a refusal; any other failure is raised again."""
-        text = f"{to_text(error)}\n{to_text(error.__cause__ or '')}"
-        if _session.needs_terminal(text):
-            raise GiveWay(_session.reason(text)) from error
-        if not _session.refused(text, connection_failed=isinstance(error, AnsibleConnectionFailure)):
-            raise error
-        return self._shown(text)
-
-    def _shown(self, text: str) -> str:
-        if self._task.no_log:
-            return "not shown due to no_log"
-        return _session.reason(text) or "the session ended without a word"
+    def _judge(self, said: str, connection_failed: bool) -> None:
+        """Raises what the failure of a session stands for; returns where it is a failure like any other."""
+        if _session.needs_terminal(said):
+            raise GiveWay(_session.reason(said))
+        if _session.refused(said, connection_failed):
+            # what ssh said may hold what the user wants hidden
+            raise SessionRefused("not shown due to no_log" if self._task.no_log else _session.reason(said))
 
     # --- what the user has set ---
-
-    def _host(self) -> str:
-        return self._task.delegate_to or self._play_context.remote_addr or "the host"
 
     def _host_vars(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """The variables of the host the module runs on."""
         if not self._task.delegate_to:
             return task_vars
-        return task_vars.get("ansible_delegated_vars", {}).get(self._task.delegate_to, {})
+        return dict(task_vars.get("ansible_delegated_vars", {}).get(self._task.delegate_to, {}))
 
     def _read_patience(self, task_vars: dict[str, t.Any]) -> float:
-        given = self._host_vars(task_vars).get(PATIENCE, task_vars.get(PATIENCE, _session.DEFAULT_PATIENCE))
+        given = self._host_vars(task_vars).get(PATIENCE, task_vars.get(PATIENCE, DEFAULT_PATIENCE))
         try:
-            return _session.seconds(self._templar.template(given))
-        except ValueError as error:
-            raise AnsibleActionFail(f"{PATIENCE}: {error}") from error
+            return seconds(self._templar.template(given), PATIENCE)
+        except Refused as refusal:
+            raise AnsibleActionFail(str(refusal)) from None
 
     def _choose_python(self, task_vars: dict[str, t.Any]) -> str:
         host_vars = self._host_vars(task_vars)
-        configured = C.config.get_config_value("INTERPRETER_PYTHON", variables=host_vars)
+        configured = config.get_config_value("INTERPRETER_PYTHON", variables=host_vars)
         python = to_text(self._templar.template(configured) or "").strip()
         if python and not python.startswith("auto"):
             return python

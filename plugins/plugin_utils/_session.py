@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import re
 from collections.abc import Iterator
@@ -14,9 +13,6 @@ from collections.abc import Iterator
 # The shell on the target prints this before it becomes Python. Without it nothing of the module has run and another try
 # is safe; with it the module may have acted, and is never sent twice.
 STARTED = "hostcare-session-started"
-
-DEFAULT_PATIENCE = "60s"
-_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 _FIRST_PAUSE, _GROWTH, _LONGEST_PAUSE = 0.05, 1.5, 1.0
 
@@ -34,7 +30,7 @@ _LASTING = re.compile(
 
 # What sshd's shell, sudo, a container runtime or the controller itself say when a fork fails.
 _NO_SLOT = re.compile(
-    r"resource temporarily unavailable|cannot allocate memory|(cannot|can't|unable to|failed to) fork|fork: |fork failed",
+    r"resource temporarily unavailable|cannot allocate memory|fork: |fork failed|(cannot|can't|unable to) fork",
     re.IGNORECASE,
 )
 
@@ -42,7 +38,7 @@ _NEEDS_TERMINAL = re.compile(r"must have a tty|a terminal is required|no tty pre
 
 # Said on success too, or only because the user asked ssh to be talkative: no reason for anything.
 _CHATTER = re.compile(
-    r"^(debug\d: .*|openssh_\S+ .*)$|warning: permanently added .*$|^data could not be sent to remote host .* over ssh:",
+    r"^(debug\d: .*|openssh_\S+ .*)$|warning: permanently added .*$|^data could not be sent .* over ssh:",
     re.IGNORECASE | re.MULTILINE,
 )
 
@@ -52,19 +48,8 @@ _MAKES_DIRECTORY = re.compile(rb"^( +)(temp_path = .*mkdtemp\(.*)$", re.MULTILIN
 _NAMES_FILE = re.compile(rb"^( +)(zipped_mod = .*join\(temp_path, .*)$", re.MULTILINE)
 
 
-def seconds(duration: object) -> float:
-    """`90`, `90s`, `1.5m`, `1h` in seconds; ValueError for all else."""
-    if not isinstance(duration, bool):
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", str(duration).strip())
-        if match and math.isfinite(value := float(match[1]) * _UNITS[match[2]]):
-            return value
-    raise ValueError(
-        f"{duration!r} is not a duration: give seconds, or a number with s, m or h, such as {DEFAULT_PATIENCE}"
-    )
-
-
 def pauses() -> Iterator[float]:
-    """Short at first, since a live fork bomb leaves a slot for moments; uneven, so that a fleet does not fall into step."""
+    """Short at first: a live fork bomb leaves a slot for moments. Uneven: a fleet must not fall into step."""
     pause = _FIRST_PAUSE
     while True:
         yield pause * random.uniform(0.75, 1.25)
@@ -74,7 +59,7 @@ def pauses() -> Iterator[float]:
 def reason(text: str) -> str:
     """The one line worth showing of what a failed session said."""
     lines = [line.strip() for line in _CHATTER.sub("", text.replace(STARTED, "")).splitlines()]
-    return next((line for line in reversed(lines) if line), "")
+    return next((line for line in reversed(lines) if line), "the session ended without a word")
 
 
 def refused(text: str, connection_failed: bool) -> bool:
@@ -92,7 +77,7 @@ def needs_terminal(text: str) -> bool:
 
 
 def in_memory(wrapper: bytes) -> bytes:
-    """The AnsiballZ wrapper, keeping its zip file in memory; one that looks different from those known stays as it is."""
+    """The AnsiballZ wrapper, keeping its zip file in memory; one unlike those known stays as it is."""
     changed, directories = _MAKES_DIRECTORY.subn(
         rb"\1try:\n"
         rb"\1    temp_path = '/proc/self/fd/%d' % os.memfd_create('module')\n"

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026 The hostcare.remediation authors
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.hostcare.remediation.tests.support.cgroups import PidsCgroup
+from ansible_collections.hostcare.remediation.tests.support.controller import Controller
+from ansible_collections.hostcare.remediation.tests.support.mounts import empty
+from ansible_collections.hostcare.remediation.tests.support.operators import Operator
+from ansible_collections.hostcare.remediation.tests.support.slots import Login
+from ansible_collections.hostcare.remediation.tests.support.sshd import PrivateSshd
+
+
+@pytest.fixture
+def controller(tmp_path: Path) -> Controller:
+    return Controller(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def cgroup() -> Iterator[PidsCgroup]:
+    """Around `sshd`; a test that sets its limit starts from a `Login`, which lifts it first."""
+    with PidsCgroup() as cgroup:
+        yield cgroup
+
+
+@pytest.fixture(scope="module")
+def sshd(cgroup: PidsCgroup) -> Iterator[PrivateSshd]:
+    """A server whose sessions find no state of the machine's, and no start-up file that forks."""
+    with PrivateSshd(cgroup.enter, empty("/root", "/run", "/var/lib")) as sshd:
+        yield sshd
+
+
+@pytest.fixture(scope="module")
+def operator() -> Iterator[Operator]:
+    with Operator() as operator:
+        yield operator
+
+
+@pytest.fixture
+def root(controller: Controller, cgroup: PidsCgroup, sshd: PrivateSshd) -> Iterator[Login]:
+    login = Login(controller, cgroup, sshd, "root")
+    yield login
+    login.reset()
+
+
+@pytest.fixture
+def sudoer(controller: Controller, cgroup: PidsCgroup, sshd: PrivateSshd, operator: Operator) -> Iterator[Login]:
+    login = Login(controller, cgroup, sshd, operator.name)
+    yield login
+    login.reset()
