@@ -55,22 +55,30 @@ test: .work/python.stamp ## every test there is, with progress and a summary
 
 .PHONY: unit
 unit: .work/unit.stamp ## unit tests on the oldest and the newest Python at hand
-	@set -e; for python in .work/venv-unit-*/bin/python; do $$python -m pytest -q tests/unit $(ARGS); done
+	@failed=; \
+	for python in .work/venv-unit-*/bin/python; do $$python -m pytest -q tests/unit $(ARGS) || failed=1; done; \
+	test -z "$$failed"
 
 .PHONY: types
 types: .work/lint.stamp ## mypy, strict, on the plugins and on the toolchain
-	@$(LINT)/mypy -p ansible_collections.hostcare.remediation.plugins
-	@$(LINT)/mypy $(TOOLCHAIN)
+	@failed=; \
+	$(LINT)/mypy -p ansible_collections.hostcare.remediation.plugins || failed=1; \
+	$(LINT)/mypy $(TOOLCHAIN) || failed=1; \
+	test -z "$$failed"
 
 .PHONY: lint
+lint: export NO_COLOR := 1
+lint: export PATH := $(CURDIR)/$(LINT):$(PATH)
 lint: .work/lint.stamp .work/thirdparty/.complete ## ruff for target and controller code, yamllint, ansible-lint, changelog
-	@$(LINT)/ruff check --config ruff-target.toml $(TARGET_CODE)
-	@$(LINT)/ruff check --config ruff-controller.toml $(CONTROLLER_CODE)
-	@$(LINT)/ruff format --check --config ruff-target.toml $(TARGET_CODE)
-	@$(LINT)/ruff format --check --config ruff-controller.toml $(CONTROLLER_CODE)
-	@$(LINT)/yamllint --strict .
-	@PATH="$(CURDIR)/$(LINT):$$PATH" NO_COLOR=1 $(LINT)/ansible-lint --offline
-	@$(LINT)/antsibull-changelog lint
+	@failed=; \
+	ruff check --config ruff-target.toml $(TARGET_CODE) || failed=1; \
+	ruff check --config ruff-controller.toml $(CONTROLLER_CODE) || failed=1; \
+	ruff format --diff --config ruff-target.toml $(TARGET_CODE) || failed=1; \
+	ruff format --diff --config ruff-controller.toml $(CONTROLLER_CODE) || failed=1; \
+	yamllint --strict . || failed=1; \
+	ansible-lint --offline || failed=1; \
+	antsibull-changelog lint || failed=1; \
+	test -z "$$failed"
 
 .PHONY: format
 format: .work/lint.stamp ## let ruff mend what it can, and lay out the code
@@ -98,6 +106,11 @@ molecule: .work/core.stamp .work/thirdparty/.complete testhosts-images ## Molecu
 .PHONY: benchmark
 benchmark: .work/core.stamp .work/tests.stamp ## measure against peers and a C program, TRIES=100 a scenario; root
 	@$(NEWEST)/python tests/benchmark/run.py --tries $(TRIES) $(ARGS)
+
+.PHONY: changelog
+changelog: export PATH := $(CURDIR)/$(LINT):$(PATH)
+changelog: .work/lint.stamp ## fold the changelog's fragments into the release of galaxy.yml and renew its plugin list
+	@antsibull-changelog release --update-existing --reload-plugins --refresh-plugins
 
 # --- set-up ---
 
