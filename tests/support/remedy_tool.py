@@ -13,8 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".work" / "collections"))
 
-from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.errors import Refused  # noqa: E402
-from ansible_collections.hostcare.remediation.plugins.module_utils._process import remedy, selection  # noqa: E402
+from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.errors import Refused
+from ansible_collections.hostcare.remediation.plugins.module_utils._process import remedy, selection
 
 
 def main() -> None:

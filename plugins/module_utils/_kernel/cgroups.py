@@ -67,11 +67,10 @@ class Hierarchies:
         self.mounts = {name: mount for name, mount in mounts.items() if os.path.isdir(mount.point)}
 
     def directory(self, controller: str, cgroups: dict[str, str]) -> str | None:
-        """The directory of a process's cgroup in the hierarchy of ``controller``; a v1 hierarchy goes before v2."""
-        for name in (controller, ""):
-            if name in self.mounts and name in cgroups:
-                return self.mounts[name].directory(cgroups[name])
-        return None
+        """Where a process's cgroup is: in the tree of ``controller``, or in v2 if only there it has one of its own."""
+        found = [name for name in (controller, "") if name in self.mounts and name in cgroups]
+        found.sort(key=lambda name: cgroups[name] == "/")
+        return self.mounts[found[0]].directory(cgroups[found[0]]) if found else None
 
     def top(self, directory: str) -> str:
         """The mount point above a directory: the end of every way up."""

@@ -65,13 +65,14 @@ class Process(t.NamedTuple):
 
 
 class Status(t.NamedTuple):
-    """What only ``/proc/PID/status`` has: every uid, the numbers in nested PID namespaces, a pending SIGSTOP."""
+    """From ``/proc/PID/status``: every uid, how many PID namespaces deep, a pending SIGSTOP, context switches."""
 
     real_uid: int
     effective_uid: int
     saved_uid: int
     nspids: int
     stop_pending: bool
+    switches: int
 
 
 def text(raw: bytes) -> str:
@@ -103,7 +104,7 @@ def parse_stat(raw: bytes, owner: int) -> Process | None:
         return None
 
 
-_STATUS_LINE = re.compile(rb"^(Uid|NSpid|SigPnd|ShdPnd):\s*(.*)$", re.MULTILINE)
+_STATUS_LINE = re.compile(rb"^(Uid|NSpid|SigPnd|ShdPnd|(?:non)?voluntary_ctxt_switches):\s*(.*)$", re.MULTILINE)
 
 
 def parse_status(raw: bytes) -> Status | None:
@@ -112,7 +113,14 @@ def parse_status(raw: bytes) -> Status | None:
     try:
         uids = [int(uid) for uid in found[b"Uid"].split()]
         pending = int(found.get(b"SigPnd", b"0"), 16) | int(found.get(b"ShdPnd", b"0"), 16)
-        return Status(uids[0], uids[1], uids[2], len(found.get(b"NSpid", b"0").split()), bool(pending & _SIGSTOP_BIT))
+        return Status(
+            uids[0],
+            uids[1],
+            uids[2],
+            len(found.get(b"NSpid", b"0").split()),
+            bool(pending & _SIGSTOP_BIT),
+            int(found.get(b"voluntary_ctxt_switches", b"0")) + int(found.get(b"nonvoluntary_ctxt_switches", b"0")),
+        )
     except (KeyError, ValueError, IndexError):
         return None
 

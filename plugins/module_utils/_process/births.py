@@ -2,86 +2,63 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who was born while a pass looked elsewhere: what turns a quiet pass into a proof.
 
-The kernel hands out process numbers in a circle (idr_alloc_cyclic in kernel/pid.c), and ``/proc/loadavg`` names the
-last one. Between two readings only the numbers from one to the other can be new: a pass lists ``/proc`` in ascending
-order and misses a child that wraps round behind it, these numbers do not. How often the circle may have been closed is
-told by the fork counter of ``/proc/stat``. In a nested PID namespace that counter also moves for all the others, so
-there the time that passed bounds the births instead.
+A listing of ``/proc`` has every process that lives from its beginning to its end. Who is born meanwhile may be missed,
+and may be all that is left of a storm. The kernel counts every fork at the very moment its child becomes visible
+(``total_forks`` in copy_process(), kernel/fork.c; the ``processes`` line of ``/proc/stat``): if the count has not moved
+since before the listing, nobody was missed.
+
+The count is the machine's. In a nested PID namespace it also moves for all the others, so there a second witness is
+heard: the number given out last (``/proc/loadavg``), which belongs to the namespace. It moves when a fork begins, not
+when its child becomes visible, so it must have stood still through the pass before as well, in which the parent, busy
+with its fork, would have been seen running.
 
 PRIVATE: may change in any release.
 """
 
 from __future__ import annotations
 
-import os
 import time
 import typing as t
 
 from .._kernel.processes import ProcessTable
 
-_RESERVED = 300  # where the circle starts again once it has been round: RESERVED_PIDS, kernel/pid.c
-_INITIAL_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO, include/linux/proc_ns.h
-_MOST_NUMBERS = 20000
-_BIRTHS_PER_CPU_SECOND = 100000  # several times what fork and exit allow
+_RESERVED = 300  # where numbers start again once they have been round: RESERVED_PIDS, kernel/pid.c
 _LOOKS = 20
 _BETWEEN_LOOKS = 0.00025  # seconds: several lives of a process that does nothing but fork and exit
 
 
 class Mark(t.NamedTuple):
-    """A moment: the number given last, the forks of the machine since boot where they are telling, the time in s."""
+    """A moment: the number given out last, and the forks of the machine since boot, None where they are not told."""
 
     last_pid: int
     forks: int | None
-    time: float
 
 
 class Births:
-    """Watches one PID namespace. ``free`` is how many numbers were unused at the last pass."""
+    """Watches one process table."""
 
     def __init__(self, table: ProcessTable) -> None:
         self.table = table
         self.pid_max = table.pid_max()
-        self.free = 0
-        self.counted = os.readlink(table.root + "/self/ns/pid") == _INITIAL_NAMESPACE and table.forks() is not None
 
     def mark(self) -> Mark:
-        return Mark(self.table.load()[1], self.table.forks() if self.counted else None, time.monotonic())
+        return Mark(self.table.load()[1], self.table.forks())
 
-    def count_free(self, tasks: int) -> None:
-        self.free = max(0, self.pid_max - _RESERVED - tasks)
-
-    def quiet(self, before: Mark, after: Mark) -> bool:
-        """Nothing was born in between."""
-        if before.forks is not None:
-            return before.forks == after.forks
-        if before.last_pid != after.last_pid:
-            return False
-        return not may_have_gone_round(before, after, self.free) or self._stands_still(after.last_pid)
-
-    def numbers(self, before: Mark, after: Mark) -> list[int] | None:
-        """The numbers that may have been given out in between; None where that may be any."""
-        if may_have_gone_round(before, after, self.free):
-            return None
-        return numbers_between(before.last_pid, after.last_pid, self.pid_max)
-
-    def _stands_still(self, number: int) -> bool:
-        """In a nearly full table every birth closes the circle, but moves the number too: the child needs another."""
+    def stood_still(self, since: Mark) -> bool:
+        """No number was given out since. In a nearly full table one birth may take the numbers once round to where they
+        were, but then the next moves them: a child needs another number than its parent."""
         for _look in range(_LOOKS):
-            time.sleep(_BETWEEN_LOOKS)
-            if self.table.load()[1] != number:
+            if self.table.load()[1] != since.last_pid:
                 return False
+            time.sleep(_BETWEEN_LOOKS)
         return True
 
+    def may_have_gone_round(self, before: Mark, after: Mark, tasks: int) -> bool:
+        """Whether a number seen before may by now be another process's: enough forks to use up all the free ones."""
+        if before.forks is None or after.forks is None:
+            return True
+        return (after.forks - before.forks) * 2 >= max(0, self.pid_max - _RESERVED - tasks)
 
-def may_have_gone_round(before: Mark, after: Mark, free: int) -> bool:
-    if before.forks is not None and after.forks is not None:
-        return (after.forks - before.forks) * 2 >= free
-    return (after.time - before.time) * _BIRTHS_PER_CPU_SECOND * (os.cpu_count() or 1) >= free
 
-
-def numbers_between(before: int, after: int, pid_max: int) -> list[int] | None:
-    if after >= before:
-        numbers = list(range(before + 1, after + 1))
-    else:
-        numbers = list(range(before + 1, pid_max + 1)) + list(range(_RESERVED, after + 1))
-    return numbers if len(numbers) <= _MOST_NUMBERS else None
+def none_between(before: Mark, after: Mark) -> bool:
+    return before.forks is not None and before.forks == after.forks

@@ -18,7 +18,7 @@ import typing as t
 from .._kernel import cgroups, signals
 from .._kernel.errors import Refused, Unproven
 from .._kernel.processes import Process, ProcessTable
-from .births import Births, Mark
+from .births import Births, Mark, none_between
 from .guard import Guard
 from .journal import Identity, Journal
 from .plan import Scope
@@ -26,6 +26,7 @@ from .selection import Matcher, Tree
 
 _BETWEEN_PASSES = 0.001  # seconds: SIGSTOP needs its target to run, so leave it the processor
 _MOST_CHASES = 200
+_ASLEEP = 0.2  # seconds
 
 
 class Freezer:
@@ -43,7 +44,9 @@ class Freezer:
         self.signaller = signals.Signaller(table)
         self.births = Births(table)
         self.tasks = 0
+        self.listed: list[str] = []
         self.stopped_before: set[Identity] = set()
+        self.asleep: dict[Identity, tuple[float, int]] = {}
         self.held: dict[Identity, Process] = {}
         self.spared: dict[Identity, tuple[Process, str]] = {}
         self.zombies: dict[Identity, Process] = {}
@@ -73,19 +76,28 @@ class Freezer:
 
         Raises Unproven past the deadline and Refused over the brake; `thaw` is the caller's duty then.
         """
+        still_since: Mark | None = None
         while True:
             before = self.births.mark()
-            unsettled = self._pass()
-            unsettled += self._chase(before)
+            unsettled = self._pass() or self._chase(before)
             self.rounds += 1
-            if not unsettled:
+            if unsettled:
+                still_since = None
+            elif self.proof or (still_since and self._proven_by_stillness(still_since)):
                 return
+            else:
+                still_since = still_since or before
             if time.monotonic() > self.deadline:
                 raise Unproven(
-                    f"after {self.rounds} passes {unsettled} victims were still running or being born: everything "
-                    "stopped was woken. Raise timeout, select the whole unit, user or cgroup they share, or use method pause."
+                    f"after {self.rounds} passes {unsettled} victims still ran, and others may have been born unseen: "
+                    "everything stopped was woken. Raise timeout, select the whole unit, user or cgroup, or use pause."
                 )
             time.sleep(_BETWEEN_PASSES)
+
+    def _proven_by_stillness(self, since: Mark) -> bool:
+        if self.births.stood_still(since):
+            self.proof = "two passes saw every victim stopped, and no process number was given out meanwhile"
+        return bool(self.proof)
 
     def _sweep_user(self, target: str) -> None:
         for pid, start in self.stopped_before:
@@ -125,6 +137,8 @@ class Freezer:
             self._thaw_cgroups()
 
     def _is_victim(self, pid: int) -> bool:
+        if pid == 0:  # a process of another PID namespace
+            return False
         process = self.table.read(pid)
         if process is None or process.is_dead:
             return True
@@ -133,32 +147,33 @@ class Freezer:
 
     def _pass(self) -> int:
         """Look at every process once and stop the victims; how many were not stopped yet."""
+        self.proof = ""
+        self.tasks = 0
+        self.listed = self.table.pids()
+        return self._consider_all(self.listed)
+
+    def _chase(self, before: Mark) -> int:
+        """Look at who was born since until a look saw no birth: that is the proof. How many victims were among them."""
+        for _attempt in range(_MOST_CHASES):
+            after = self.births.mark()
+            if none_between(before, after):
+                self.proof = "a pass saw every victim stopped, and nobody was born unseen meanwhile"
+                return 0
+            if self.births.may_have_gone_round(before, after, self.tasks):
+                return 0
+            before, known = after, set(self.listed)
+            self.listed = self.table.pids()
+            unsettled = self._consider_all([pid for pid in self.listed if pid not in known])
+            if unsettled:
+                return unsettled
+        return 0
+
+    def _consider_all(self, pids: t.Iterable[str]) -> int:
         tree = None
         if self.matcher.selector.needs_tree:
             tree = Tree(self.table.scan())
             tree.parents.update({process.pid: process.ppid for process in self.held.values()})
-        unsettled = self.tasks = 0
-        for pid in self.table.pids():
-            unsettled += self._consider(pid, tree)
-        self.births.count_free(self.tasks)
-        return unsettled
-
-    def _chase(self, before: Mark) -> int:
-        """Look at what was born since ``before`` until a look saw no birth; how many victims were among it."""
-        unsettled = 0
-        for _attempt in range(_MOST_CHASES):
-            after = self.births.mark()
-            if self.births.quiet(before, after):
-                self.proof = "a pass saw every victim stopped, and no process was born unseen meanwhile"
-                return unsettled
-            numbers = self.births.numbers(before, after)
-            if numbers is None:
-                break
-            tree = Tree(self.table.scan()) if self.matcher.selector.needs_tree else None
-            for pid in numbers:
-                unsettled += self._consider(pid, tree)
-            before = after
-        return unsettled + 1
+        return sum(self._consider(pid, tree) for pid in pids)
 
     def _consider(self, pid: int | str, tree: Tree | None) -> int:
         """1 where this is a victim that may still run, else 0."""
@@ -245,12 +260,22 @@ class Freezer:
         """A victim seen before: still stopped, or woken (an orphaned process group gets SIGCONT) and stopped again."""
         if process.is_dead or process.pid in self.cgroup_members or self._is_wholly_stopped(process):
             return 0
-        status = self.table.status(process.pid)
-        if status is not None and status.stop_pending:
-            # In D state (NFS, a parent in vfork) it stops before it runs its own code again.
-            return 0 if process.state == "D" else 1
+        if process.state == "D" and self._sleeps_on(process):
+            return 0
         self.signaller.send_open(fd, process, signal.SIGSTOP)
         return 1
+
+    def _sleeps_on(self, process: Process) -> bool:
+        """A task in D state (NFS, a parent in vfork) stops before it runs its own code again. One inside fork(2) looks
+        the same for a moment: only one that has not moved for a while counts as stopped."""
+        status = self.table.status(process.pid)
+        if status is None or not status.stop_pending:
+            return False
+        since, switches = self.asleep.setdefault(process.identity, (time.monotonic(), status.switches))
+        if switches != status.switches:
+            self.asleep[process.identity] = (time.monotonic(), status.switches)
+            return False
+        return time.monotonic() - since > _ASLEEP
 
     def _is_wholly_stopped(self, process: Process) -> bool:
         """Every thread, that is: one still on its way to the stop may be inside fork(2), or outlive a zombie leader."""

@@ -102,7 +102,9 @@ class Journal:
             os.close(fd)
 
     def open(self) -> None:
-        """Ready for `note`. A tmpfs without room leaves ``problem`` set instead."""
+        """Ready for `note`, which does this by itself. A tmpfs without room leaves ``problem`` set instead."""
+        if self._fd >= 0 or self.problem:
+            return
         directory = os.path.dirname(self.path)
         try:
             os.makedirs(directory, mode=0o700, exist_ok=True)
@@ -121,6 +123,7 @@ class Journal:
             self.problem = f"{self.path} cannot be written ({error.strerror}): what is stopped is not remembered"
 
     def note(self, kind: str, *words: object) -> None:
+        self.open()
         line = " ".join([kind, *map(str, words)]) + "\n"
         self._write(line.encode("utf-8", "surrogateescape"))
 

@@ -15,6 +15,8 @@ from .._kernel.errors import Unproven
 from .._kernel.processes import Process
 from .freezing import Freezer
 
+_MOST_ROUNDS = 10
+_RESPAWN = 0.25  # seconds in which a supervisor starts again what it saw end
 _POLL = 0.002  # seconds between two looks at a dying process
 
 
@@ -23,28 +25,40 @@ class Killer:
 
     def __init__(self, freezer: Freezer) -> None:
         self.freezer = freezer
+        self.parents: set[int] = set()
         self.killed = 0
         self.terminated = 0
         self.survivors: list[tuple[Process, str]] = []
 
     def kill(self, timeout: float) -> None:
-        """Raises Unproven where victims keep coming; those that will not die within ``timeout`` are `survivors`."""
+        """Until nobody is left, and nobody is there a moment later either.
+
+        Raises Unproven where victims keep coming; those that will not die within ``timeout`` are `survivors`.
+        """
         self.freezer.deadline = deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
+        for _round in range(_MOST_ROUNDS):
             victims = self.freezer.children_first()
+            self.parents = {process.ppid for process in victims} - {process.pid for process in victims}
             self._signal_all(victims, signal.SIGKILL)
             self.killed += self._wait(victims, deadline)
             if self.survivors:
                 break
-            self.freezer.settle()
-            self.freezer.confirm()
-            if not self.freezer.held:
+            if self._stays_empty():
                 return
         if not self.survivors:
             raise Unproven(
-                f"{self.killed} were killed and new ones kept coming: something outside the selection starts them. "
-                "Stop that first (the evidence names the parents), or include it."
+                f"{self.killed} were killed and new ones kept coming: {self._who_starts_them()} starts them and is not "
+                "selected. Stop that first, or include it."
             )
+
+    def _stays_empty(self) -> bool:
+        for pause in (0.0, _RESPAWN):
+            time.sleep(pause)
+            self.freezer.settle()
+            self.freezer.confirm()
+            if self.freezer.held:
+                return False
+        return True
 
     def terminate(self, grace: float, timeout: float) -> None:
         """SIGTERM reaches all before any of them runs again; then they have ``grace`` seconds to end by themselves.
@@ -74,6 +88,11 @@ class Killer:
     def _kill_cgroups(self) -> bool:
         killed = [cgroups.kill(directory) for directory in self.freezer.cgroups]
         return all(killed)
+
+    def _who_starts_them(self) -> str:
+        parents = [self.freezer.table.read(pid) for pid in sorted(self.parents)[:3]]
+        named = [f"{parent.name} (pid {parent.pid})" for parent in parents if parent is not None]
+        return ", ".join(named) or "something that is gone by now"
 
     def _wait(self, victims: list[Process], deadline: float) -> int:
         """How many ended. The rest becomes `survivors`; both are let go by the freezer."""

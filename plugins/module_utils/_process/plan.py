@@ -60,7 +60,7 @@ def make(snapshot: Snapshot, selector: Selector, method: str, max_victims: int) 
     if count < selector.min_count:
         return Plan([], "none", [], f"{count} match, fewer than min_count {selector.min_count}")
     if not count:
-        return Plan([], "none", [], "nothing matches")
+        return Plan([], "scan", [], "nothing matches so far")
     if count > max_victims:
         raise Refused(
             f"{count} processes match, more than max_victims {max_victims} allows: nothing was touched. "

@@ -103,12 +103,12 @@ class Remedy:
         problem = ""
         if options.check_mode:
             self._foresee()
-        elif self.plan.victims:
+        elif self.plan.method == "none":
+            report.converged, report.proof = True, "the processes were counted in one pass"
+        else:
             check_reach(self.snapshot)
             problem = self._apply()
             report.converged = not problem
-        else:
-            report.converged, report.proof = True, "one pass over the process table found none"
         if options.zombies == "signal_parent":
             self._tell_parents()
         return problem
@@ -130,9 +130,10 @@ class Remedy:
         report.actions.append(f"would have {self.options.state} {count} processes by method {self.plan.method}")
 
     def _apply(self) -> str:
-        self.journal.open()
-        if self.journal.problem and self.options.state == "frozen":
-            raise Refused(self.journal.problem + ": free room below /run first, or kill at once.")
+        if self.options.state == "frozen" and self.plan.victims:
+            self.journal.open()
+            if self.journal.problem:
+                raise Refused(self.journal.problem + ": free room below /run first, or kill at once.")
         freezer = self._freezer()
         pause = Pause(self.table, self.options.timeout * 2) if self.plan.method == "pause" else None
         problem = "it did not get to an end"
@@ -182,12 +183,13 @@ class Remedy:
 
     def _end(self, freezer: Freezer) -> str:
         report = self.report
-        report.actions.append(
-            f"froze {len(freezer.held)} processes by method {self.plan.method} in {freezer.rounds} passes"
-        )
+        if freezer.held:
+            report.actions.append(
+                f"froze {len(freezer.held)} processes by method {self.plan.method} in {freezer.rounds} passes"
+            )
         killer = Killer(freezer)
         try:
-            if self.options.state == "terminated":
+            if self.options.state == "terminated" and freezer.held:
                 killer.terminate(self.options.grace_period, self.options.timeout)
                 report.actions.append(f"{killer.terminated} ended on SIGTERM")
             if freezer.held:

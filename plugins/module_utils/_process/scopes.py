@@ -19,10 +19,10 @@ _MOST_SCOPES = 64
 def survey(
     table: ProcessTable, victims: t.Sequence[Process], others: t.Sequence[Process], judge: t.Callable[[int], bool]
 ) -> list[Scope]:
-    """``judge`` tells of a number that was not in the pass (born since) whether it is a victim too."""
+    """``judge`` looks again at a number that was no victim in the pass: gone by now, or a victim after all."""
     if not victims:
         return []
-    return _cgroups(table, victims, judge) + _users(table, victims, others) + _groups(victims, others)
+    return _cgroups(table, victims, judge) + _users(table, victims, others, judge) + _groups(victims, others, judge)
 
 
 def _cgroups(table: ProcessTable, victims: t.Sequence[Process], judge: t.Callable[[int], bool]) -> list[Scope]:
@@ -34,7 +34,10 @@ def _cgroups(table: ProcessTable, victims: t.Sequence[Process], judge: t.Callabl
     for process in victims:
         if process.pid in covered:
             continue
-        directory = hierarchies.directory("freezer", table.cgroups(process.pid) or {})
+        paths = table.cgroups(process.pid)
+        if paths is None:
+            continue  # gone since
+        directory = hierarchies.directory("freezer", paths)
         if directory is None or len(scopes) >= _MOST_SCOPES:
             return []
         scope, inside = None, set()
@@ -48,9 +51,9 @@ def _cgroups(table: ProcessTable, victims: t.Sequence[Process], judge: t.Callabl
             if strangers:
                 break
         if scope is None or process.pid not in inside:
-            # Gone since, or in no cgroup of its own: the rest may still be covered.
-            if table.read(process.pid) is None:
-                continue
+            found = table.read(process.pid)
+            if found is None or found.is_dead:
+                continue  # gone since
             return []
         scopes.append(scope)
         if scope.strangers:
@@ -59,7 +62,9 @@ def _cgroups(table: ProcessTable, victims: t.Sequence[Process], judge: t.Callabl
     return scopes
 
 
-def _users(table: ProcessTable, victims: t.Sequence[Process], others: t.Sequence[Process]) -> list[Scope]:
+def _users(
+    table: ProcessTable, victims: t.Sequence[Process], others: t.Sequence[Process], judge: t.Callable[[int], bool]
+) -> list[Scope]:
     """By real or saved uid, as kill(2) counts. Root's are never taken whole."""
     counts: dict[int, int] = {}
     for process in victims:
@@ -75,7 +80,7 @@ def _users(table: ProcessTable, victims: t.Sequence[Process], others: t.Sequence
     strangers = dict.fromkeys(counts, 0)
     for process in others:
         for uid in _reachable_as(table, process):
-            if uid in strangers:
+            if uid in strangers and not judge(process.pid):
                 strangers[uid] += 1
     return [Scope("user", str(uid), count, strangers[uid]) for uid, count in counts.items()]
 
@@ -87,7 +92,7 @@ def _reachable_as(table: ProcessTable, process: Process) -> set[int]:
     return {process.owner} if status is None else {status.real_uid, status.saved_uid}
 
 
-def _groups(victims: t.Sequence[Process], others: t.Sequence[Process]) -> list[Scope]:
+def _groups(victims: t.Sequence[Process], others: t.Sequence[Process], judge: t.Callable[[int], bool]) -> list[Scope]:
     counts: dict[int, int] = {}
     for process in victims:
         counts[process.pgid] = counts.get(process.pgid, 0) + 1
@@ -95,6 +100,6 @@ def _groups(victims: t.Sequence[Process], others: t.Sequence[Process]) -> list[S
         return []
     strangers = dict.fromkeys(counts, 0)
     for process in others:
-        if process.pgid in strangers:
+        if process.pgid in strangers and not judge(process.pid):
             strangers[process.pgid] += 1
     return [Scope("group", str(pgid), count, strangers[pgid]) for pgid, count in counts.items()]

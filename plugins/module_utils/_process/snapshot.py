@@ -79,7 +79,9 @@ class Judgement:
                 self.matcher.also.add(process.identity)
 
     def _is_victim(self, pid: int) -> bool:
-        """Of a number that was not in the pass: gone, or a victim born since."""
+        """Of a number not in the pass: gone, or a victim born since. 0 stands for those of other namespaces."""
+        if pid == 0:
+            return False
         process = self.table.read(pid)
         if process is None or process.is_dead:
             return True
