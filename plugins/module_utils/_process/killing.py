@@ -46,19 +46,27 @@ class Killer:
             if self._stays_empty():
                 return
         if not self.survivors:
-            raise Unproven(
-                f"{self.killed} were killed and new ones kept coming: {self._who_starts_them()} starts them and is not "
-                "selected. Stop that first, or include it."
-            )
+            raise Unproven(self._kept_coming())
 
     def _stays_empty(self) -> bool:
         for pause in (0.0, _RESPAWN):
             time.sleep(pause)
-            self.freezer.settle()
+            try:
+                self.freezer.settle()
+            except Unproven:
+                raise Unproven(self._kept_coming()) from None
             self.freezer.confirm()
             if self.freezer.held:
                 return False
         return True
+
+    def _kept_coming(self) -> str:
+        parents = [self.freezer.table.read(pid) for pid in sorted(self.parents)[:3]]
+        named = [f"{parent.name} (pid {parent.pid})" for parent in parents if parent is not None]
+        return (
+            f"{self.killed} were killed and new ones kept coming: {', '.join(named) or 'one that is gone by now'} "
+            "started them and is not selected. Stop that first, or include it; everything stopped was woken."
+        )
 
     def terminate(self, grace: float, timeout: float) -> None:
         """SIGTERM reaches all before any of them runs again; then they have ``grace`` seconds to end by themselves.
@@ -88,11 +96,6 @@ class Killer:
     def _kill_cgroups(self) -> bool:
         killed = [cgroups.kill(directory) for directory in self.freezer.cgroups]
         return all(killed)
-
-    def _who_starts_them(self) -> str:
-        parents = [self.freezer.table.read(pid) for pid in sorted(self.parents)[:3]]
-        named = [f"{parent.name} (pid {parent.pid})" for parent in parents if parent is not None]
-        return ", ".join(named) or "something that is gone by now"
 
     def _wait(self, victims: list[Process], deadline: float) -> int:
         """How many ended. The rest becomes `survivors`; both are let go by the freezer."""

@@ -50,11 +50,12 @@ def _cgroups(table: ProcessTable, victims: t.Sequence[Process], judge: t.Callabl
                 scope, inside = Scope("cgroup", candidate, len(held) - strangers, strangers), held
             if strangers:
                 break
-        if scope is None or process.pid not in inside:
-            found = table.read(process.pid)
-            if found is None or found.is_dead:
-                continue  # gone since
+        found = table.read(process.pid)
+        gone = found is None or found.is_dead
+        if process.pid not in inside and not gone:
             return []
+        if scope is None:
+            continue
         scopes.append(scope)
         if scope.strangers:
             return scopes
