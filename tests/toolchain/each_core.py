@@ -2,8 +2,8 @@
 # Copyright (c) 2026 The hostcare.remediation authors
 """Run a command once with each ansible-core of the matrix: each_core.py integration|molecule [argument ...]
 
-The environment variable CORES ("2.16 2.21") narrows the matrix. Each command finds its ansible-core first on PATH and in
-HOSTCARE_ANSIBLE_BIN.
+The environment variable CORES ("2.16 2.21") narrows the matrix. Each command finds its ansible-core first on PATH and
+in HOSTCARE_ANSIBLE_BIN.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ sys.exit(main(["install", "--upgrade", "--force-reinstall", "--no-index", "--no-
 
 # What ansible-test and pip say while they set up.
 CHATTER = re.compile(
-    r"Running sanity test|Installing req|Using cached|Processing /|Installing coll|Successfully inst|Collecting |  +\S|$"
+    r"Running sanity|Installing req|Using cached|Processing /|Installing coll|Successfully inst|Collecting |  +\S|$"
 )
 
 
