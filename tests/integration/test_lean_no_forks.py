@@ -65,6 +65,17 @@ def test_module_makes_no_fork(root: Login, traced: Traced, module: str) -> None:
         assert traced.calls(CREATES) == []
 
 
+def test_a_locale_the_host_does_not_have_makes_no_fork(root: Login, traced: Traced) -> None:
+    """AnsibleModule would ask `locale -a` for another one."""
+    host_vars = {
+        "ansible_python_interpreter": traced.python,
+        "ansible_ssh_extra_args": "-o SetEnv=LC_MESSAGES=xx_XX.UTF-8",
+    }
+    answer = root.play(LEAN["headroom_info"], live=True, host_vars=host_vars).only
+    assert answer.status == "ok", answer.data
+    assert traced.calls(FORKS) == []
+
+
 @pytest.mark.parametrize("state", ["frozen", "terminated", "killed"])
 def test_acting_on_a_process_makes_no_fork(root: Login, traced: Traced, victim: str, state: str) -> None:
     task = {"hostcare.remediation.rogue_process": {"state": state, "name": [victim]}}
@@ -95,12 +106,12 @@ def test_module_runs_where_one_process_is_all_there_may_be(root: Login, module: 
 def test_a_fork_is_seen(root: Login, traced: Traced) -> None:
     """The trace would show one: a stock module that runs a command."""
     task = {"ansible.builtin.command": "true"}
-    host_vars = {"ansible_python_interpreter": traced.python, "ansible_pipelining": True}
     # ansible-core quotes an interpreter with arguments as one word, so this one goes into a file
     script = traced.log.with_name("python")
     script.write_text(f'#!/bin/sh\nexec {traced.python} "$@"\n')
     script.chmod(0o755)
-    answer = root.play(task, live=True, host_vars=host_vars | {"ansible_python_interpreter": str(script)}).only
+    host_vars = {"ansible_python_interpreter": str(script), "ansible_pipelining": True}
+    answer = root.play(task, live=True, host_vars=host_vars).only
     assert answer.status == "ok", answer.data
     assert traced.calls(FORKS)
     assert traced.calls(CREATES)

@@ -260,14 +260,14 @@ class Freezer:
         """A victim seen before: still stopped, or woken (an orphaned process group gets SIGCONT) and stopped again."""
         if process.is_dead or process.pid in self.cgroup_members or self._is_wholly_stopped(process):
             return 0
-        if process.state == "D" and self._sleeps_on(process):
+        if process.state in "DS" and self._sleeps_on(process):
             return 0
         self.signaller.send_open(fd, process, signal.SIGSTOP)
         return 1
 
     def _sleeps_on(self, process: Process) -> bool:
-        """A task in D state (NFS, a parent in vfork) stops before it runs its own code again. One inside fork(2) looks
-        the same for a moment: only one that has not moved for a while counts as stopped."""
+        """A task in D state (NFS, a parent in vfork) or in a frozen cgroup stops before it runs its own code again. One
+        inside fork(2) looks the same for a moment: only one that has not moved for a while counts as stopped."""
         status = self.table.status(process.pid)
         if status is None or not status.stop_pending:
             return False

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import resource
 import signal
 import time
 import typing as t
@@ -57,6 +58,8 @@ class Outcome(t.NamedTuple):
 def run(options: Options, proc_root: str = "/proc") -> Outcome:
     """Raises Refused where nothing may be done; whatever was stopped is awake again then."""
     gc.disable()  # thousands of small records and no cycle among them: collecting would only cost time
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     table = ProcessTable(proc_root)
     table.check()
     report = Report(table, options.state)
@@ -212,6 +215,7 @@ class Remedy:
     def _settle_accounts(self, freezer: Freezer, pause: Pause | None, keep: bool) -> None:
         """Wake what must not stay stopped, remember what must, and report what was found on the way."""
         report = self.report
+        self.journal.close()  # a descriptor may be all that is missing to wake them
         kept = Memory()
         if keep:
             ours = frozenset(identity for identity in freezer.held if identity not in freezer.stopped_before)
