@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -317,7 +318,7 @@ def traces() -> list[str]:
     """Cgroups, mounts and scratch directories of any arena of this process."""
     mine = f"hostcare-storm-{os.getpid()}-"
     found = [str(path) for point in set(hierarchies().values()) for path in point.glob(mine + "*")]
-    found += [str(path) for path in Path("/tmp").glob(mine + "*")]
+    found += [str(path) for path in Path(tempfile.gettempdir()).glob(mine + "*")]
     return found + [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if mine in line]
 
 
@@ -379,6 +380,7 @@ KILLED = """
 import os, signal, sys
 from ansible_collections.hostcare.remediation.tests.support.storm import Arena
 with Arena(400) as arena:
+    arena.innocent()
     arena.bomb("nap")
     arena.wait_full()
     print(arena.init, os.readlink(f"/proc/{arena.init}/ns/pid"), arena.grounds.pids(), flush=True)
@@ -396,3 +398,4 @@ def test_a_killed_bench_takes_its_bomb_along() -> None:
     wait_until(lambda: processes_of(namespace) == [], 5, "the end of the bomb")
     with Arena(SLOTS):  # sweeps before it begins
         assert not os.path.exists(cgroup)
+        assert not list(Path(tempfile.gettempdir()).glob(Path(cgroup).name + "*"))

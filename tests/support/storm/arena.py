@@ -91,7 +91,6 @@ class Arena:
         self._close()
 
     def _open(self) -> None:
-        os.chmod(self._scratch.name, 0o755)
         # pid_max N gives the numbers 1 to N - 1; the pids limit above is the net below it.
         limit = self.slots if self.full_by == "pids.max" else self.slots + _SAFETY
         (self.grounds.pids() / "pids.max").write_text(str(limit))

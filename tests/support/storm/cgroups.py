@@ -11,6 +11,7 @@ import contextlib
 import errno
 import itertools
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,12 +114,14 @@ class Grounds:
 
 
 def sweep() -> None:
-    """Remove what a killed run of the bench left behind: its namespaces died with it, its cgroups did not."""
-    for point in set(hierarchies().values()):
-        for directory in point.glob(PREFIX + "*"):
+    """Remove what a killed run of the bench left behind: its namespaces died with it, its directories did not."""
+    for place in {*hierarchies().values(), Path(tempfile.gettempdir())}:
+        for directory in place.glob(PREFIX + "*"):
             owner = directory.name[len(PREFIX) :].split("-")[0]
             if owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
                 with contextlib.suppress(OSError):
+                    for file in directory.glob("innocent-*"):
+                        file.unlink()
                     _remove(directory, 0)
 
 
