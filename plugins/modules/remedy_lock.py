@@ -370,9 +370,11 @@ def main() -> t.NoReturn:
     except Refused as error:
         module.fail_json(msg=str(error))
     except PermissionError as error:
+        # Files are reached by the descriptor of their directory, so the error knows the last part of the path only.
+        path = os.path.join(module.params["lock_directory"], os.fsdecode(error.filename or ""))
         module.fail_json(
-            msg=f"{error.filename or module.params['lock_directory']}: {error.strerror}. The lock of the host is "
-            f"root's: log in as root or set become: true (this ran as uid {os.geteuid()})."
+            msg=f"{path}: {error.strerror}. The lock of the host is root's: log in as root or set become: true "
+            f"(this ran as uid {os.geteuid()})."
         )
     except OSError as error:
         module.fail_json(

@@ -135,7 +135,7 @@ def _process_table(found: Data, width: int, top: int) -> list[str]:
         [parent.get("name"), parent.get("pid"), parent.get("user"), parent.get("unit"), parent.get("zombies")]
         for parent in found.get("zombie_parents") or ()
     ]
-    if parents:
+    if parents and top:
         titles = ["leaves zombies", "pid", "user", "unit", "zombies"]
         lines += table(titles, parents[:top], width) + _more(len(parents) - top, "parents", width)
     return lines
@@ -176,11 +176,11 @@ def _groups(title: str, groups: t.Sequence[Data], width: int, top: int) -> list[
 def _evidence(victims: t.Sequence[Data], width: int) -> list[str]:
     lines = [line("some of them:", width, INDENT)] if victims else []
     for victim in victims[:_EXAMPLES]:
-        facts = [f"pid {victim.get('pid')}", victim.get("cmdline") or victim.get("exe") or victim.get("name")]
-        facts += [f"in {victim['cwd']}"] if victim.get("cwd") else []
+        facts = [f"pid {victim.get('pid')}"]
         facts += [f"started {victim['started']}"] if victim.get("started") else []
-        facts += [f"below {' < '.join(map(str, victim['parents']))}"] if victim.get("parents") else []
-        lines += [line(", ".join(map(str, facts)), width, INDENT * 2)]
+        facts += [f"in {victim['cwd']}"] if victim.get("cwd") else []
+        facts += [str(victim.get("cmdline") or victim.get("exe") or victim.get("name"))]
+        lines += [line(", ".join(facts), width, INDENT * 2)]
     return lines
 
 
