@@ -159,6 +159,29 @@ def test_what_was_frozen_is_thawed_and_what_others_stopped_is_not(method: str) -
         assert finish(once_more)["changed"] is False
 
 
+def test_a_frozen_cgroup_is_thawed_with_its_limit_put_back() -> None:
+    if "unified" not in hierarchies():
+        pytest.skip("this machine has no cgroup v2 tree to freeze in")
+    with Arena(SLOTS) as arena:
+        twin = arena.innocent(name="rogue", user=ROGUE_USER, cgroup="other.service")
+        selector = {"cgroup": [f"/{arena.grounds.name}/{ROGUES}"]}
+        freeze, again = arm(arena, "frozen", selector), arm(arena, "frozen", selector)
+        thaw, once_more = arm(arena, "thawed", selector), arm(arena, "thawed", selector)
+        arena.bomb("crowd", "--count", "50")
+        arena.wait_population(50)
+        directory = arena.grounds.unified(ROGUES)
+        assert directory is not None
+        found = finish(freeze)
+        assert (found["method"], found["frozen"], found["converged"]) == ("cgroup", 50, True), found
+        assert (directory / "cgroup.freeze").read_text().strip() == "1"
+        assert finish(again)["changed"] is False
+        woken = finish(thaw)
+        assert (woken["thawed"], woken["changed"], woken["converged"]) == (50, True, True), woken
+        assert (directory / "cgroup.freeze").read_text().strip() == "0"
+        assert finish(once_more)["changed"] is False
+        twin.assert_unharmed()
+
+
 @pytest.mark.parametrize("delay", [0.01, 0.03, 0.05, 0.08, 0.12])
 @pytest.mark.parametrize("method", ["scan", "user"])
 def test_what_a_dead_module_left_frozen_is_thawed(method: str, delay: float) -> None:
