@@ -189,36 +189,43 @@ class ProcessTable:
             ) from None
 
     def read(self, pid: int | str) -> Process | None:
-        opened = self.open(pid)
-        if opened is None:
-            return None
-        fd, process = opened
-        os.close(fd)
-        return process
-
-    def open(self, pid: int | str) -> tuple[int, Process] | None:
-        """The process and an open ``stat`` that stays bound to it: read again, it fails once the process is reaped."""
         try:
-            fd = os.open(f"{self.root}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+            return self._stat(f"{self.root}/{pid}/stat", None)
         except OSError as error:
             self._note(error)
             return None
+
+    def open(self, pid: int | str) -> tuple[int, Process] | None:
+        """The process and its directory, opened: it stays bound to this very process, whoever gets the number later.
+
+        pidfd_send_signal(2) takes such a descriptor for a pidfd.
+        """
         try:
-            process = parse_stat(os.read(fd, _STAT_BYTES), os.fstat(fd).st_uid)
-        except OSError:
-            process = None
+            fd = os.open(f"{self.root}/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            self._note(error)
+            return None
+        process = self.reread(fd)
         if process is None:
             os.close(fd)
             return None
         return fd, process
 
-    @staticmethod
-    def reread(fd: int, process: Process) -> Process | None:
-        """The same process now, through the descriptor of `open`; None once it is gone."""
+    def reread(self, fd: int) -> Process | None:
+        """The process of `open` as it is now; None once it is gone."""
         try:
-            return parse_stat(os.pread(fd, _STAT_BYTES, 0), process.owner)
-        except OSError:
+            return self._stat("stat", fd)
+        except OSError as error:
+            self._note(error)
             return None
+
+    @staticmethod
+    def _stat(path: str, directory: int | None) -> Process | None:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+        try:
+            return parse_stat(os.read(fd, _STAT_BYTES), os.fstat(fd).st_uid)
+        finally:
+            os.close(fd)
 
     def scan(self) -> t.Iterator[Process]:
         for pid in self.pids():

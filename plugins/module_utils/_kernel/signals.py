@@ -94,25 +94,17 @@ class Signaller:
                 os.close(pidfd)
 
     def send_open(self, fd: int, process: Process, number: int) -> str:
-        """As `send`, for a process whose ``stat`` is open at ``fd``: while that can be read, the number is its own."""
+        """As `send`, by the descriptor of `ProcessTable.open`, which names the process for as long as it is held."""
         try:
-            if not self.uses_pidfd:
-                if self.table.reread(fd, process) is None:
-                    return GONE
-                os.kill(process.pid, number)
-                return SENT
-            pidfd = pidfd_open(process.pid)
-        except OSError as error:
-            return _outcome(error)
-        try:
-            if self.table.reread(fd, process) is None:
+            if self.uses_pidfd:
+                pidfd_send_signal(fd, number)
+            elif self.table.reread(fd) is None:
                 return GONE
-            pidfd_send_signal(pidfd, number)
+            else:
+                os.kill(process.pid, number)
             return SENT
         except OSError as error:
             return _outcome(error)
-        finally:
-            os.close(pidfd)
 
 
 def _outcome(error: OSError) -> str:

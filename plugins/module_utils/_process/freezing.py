@@ -11,6 +11,7 @@ PRIVATE: may change in any release.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 import typing as t
@@ -26,6 +27,7 @@ from .selection import Matcher, Tree
 
 _BETWEEN_PASSES = 0.001  # seconds: SIGSTOP needs its target to run, so leave it the processor
 _MOST_CHASES = 200
+_MOST_HANDLES = 8192
 _ASLEEP = 0.2  # seconds
 
 
@@ -47,6 +49,8 @@ class Freezer:
         self.listed: list[str] = []
         self.stopped_before: set[Identity] = set()
         self.asleep: dict[Identity, tuple[float, int]] = {}
+        self.handles: dict[str, int] = {}
+        self.most_handles = max(0, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 64, _MOST_HANDLES))
         self.held: dict[Identity, Process] = {}
         self.spared: dict[Identity, tuple[Process, str]] = {}
         self.zombies: dict[Identity, Process] = {}
@@ -175,21 +179,28 @@ class Freezer:
             tree.parents.update({process.pid: process.ppid for process in self.held.values()})
         return sum(self._consider(pid, tree) for pid in pids)
 
-    def _consider(self, pid: int | str, tree: Tree | None) -> int:
+    def _consider(self, pid: str, tree: Tree | None) -> int:
         """1 where this is a victim that may still run, else 0."""
+        held = self.handles.get(pid)
+        if held is not None:
+            process = self.table.reread(held)
+            if process is not None:
+                self.tasks += process.threads
+                return self._hold(held, process)
+            self._let_go(pid)  # gone: the number may be another's by now
         opened = self.table.open(pid)
         if opened is None:
             return 0
         fd, process = opened
         try:
             self.tasks += process.threads
-            if not self.matcher.by_stat(process):
-                if process.state == "T":
-                    self._wake_if_stranger(process)
-                return 0
-            return self._judge(fd, process, tree)
+            if self.matcher.by_stat(process):
+                return self._judge(fd, process, tree)
+            self._wake_if_stranger(process)
+            return 0
         finally:
-            os.close(fd)
+            if self.handles.get(pid) != fd:
+                os.close(fd)
 
     def _judge(self, fd: int, process: Process, tree: Tree | None) -> int:
         identity = (process.pid, process.start)
@@ -213,12 +224,12 @@ class Freezer:
     def _take(self, fd: int, process: Process) -> int:
         identity = (process.pid, process.start)
         if process.is_stopped and self._is_wholly_stopped(process):
-            self.held[identity] = process
+            self._keep(fd, process)
             if not self._was_swept(process):
                 self.stopped_before.add(identity)
             return 0
         if process.pid in self.cgroup_members:
-            self.held[identity] = process
+            self._keep(fd, process)
             return 0
         self.journal.note("process", process.pid, process.start)
         outcome = self.signaller.send_open(fd, process, signal.SIGSTOP)
@@ -227,7 +238,7 @@ class Freezer:
             return 0
         if outcome == signals.GONE:
             return 0
-        self.held[identity] = process
+        self._keep(fd, process)
         if len(self.held) > self.max_victims and self.count_living() > self.max_victims:
             raise Refused(
                 f"more than max_victims {self.max_victims} processes match by now: everything stopped was woken, "
@@ -235,16 +246,37 @@ class Freezer:
             )
         return 1
 
-    def count_living(self) -> int:
-        """Forget the held that died meanwhile: short-lived rogues leave many behind."""
-        for identity, process in list(self.held.items()):
-            if not self.is_alive(process):
-                del self.held[identity]
-        return len(self.held)
+    def _keep(self, fd: int, process: Process) -> None:
+        """Hold it, and its descriptor too as far as there are enough: to signal it then takes one call."""
+        self.held[process.pid, process.start] = process
+        if len(self.handles) < self.most_handles:
+            self.handles[str(process.pid)] = fd
+
+    def _let_go(self, pid: str) -> None:
+        fd = self.handles.pop(pid, None)
+        if fd is not None:
+            os.close(fd)
+
+    def forget(self, process: Process) -> None:
+        self.held.pop(process.identity, None)
+        self._let_go(str(process.pid))
+
+    def send(self, process: Process, number: int) -> str:
+        """To one that is held."""
+        fd = self.handles.get(str(process.pid))
+        return self.signaller.send(process, number) if fd is None else self.signaller.send_open(fd, process, number)
 
     def is_alive(self, process: Process) -> bool:
-        found = self.table.read(process.pid)
+        fd = self.handles.get(str(process.pid))
+        found = self.table.read(process.pid) if fd is None else self.table.reread(fd)
         return found is not None and found.start == process.start and not found.is_dead
+
+    def count_living(self) -> int:
+        """Forget the held that died meanwhile: short-lived rogues leave many behind."""
+        for process in list(self.held.values()):
+            if not self.is_alive(process):
+                self.forget(process)
+        return len(self.held)
 
     def _was_swept(self, process: Process) -> bool:
         if (process.pid, process.start) in self.stopped_before:
@@ -290,10 +322,10 @@ class Freezer:
             if reason is None and not self.matcher.confirms(process):
                 reason = "its command line does not match; it was stopped for a moment"
             if reason is not None:
-                del self.held[identity]
-                self.spared[identity] = (process, reason)
                 if identity not in self.stopped_before:
-                    self.signaller.send(process, signal.SIGCONT)
+                    self.send(process, signal.SIGCONT)
+                self.forget(process)
+                self.spared[identity] = (process, reason)
 
     def _any_root(self) -> bool:
         return any(process.owner == 0 for process in self.held.values())
@@ -310,8 +342,9 @@ class Freezer:
         woken = 0
         for identity, process in self.held.items():
             if identity not in self.stopped_before:
-                woken += self.signaller.send(process, signal.SIGCONT) == signals.SENT
-        self.held = {}
+                woken += self.send(process, signal.SIGCONT) == signals.SENT
+        for process in list(self.held.values()):
+            self.forget(process)
         if self.swept_users or self.swept_groups:
             for process in self.table.scan():
                 self._wake_if_stranger(process)
@@ -324,7 +357,7 @@ class Freezer:
         self.cgroups = []
         self.cgroup_members = set()
         for process in self.held.values():
-            self.signaller.send(process, signal.SIGCONT)
+            self.send(process, signal.SIGCONT)
 
     def thaw_v1_cgroups(self) -> None:
         for directory in self.cgroups:

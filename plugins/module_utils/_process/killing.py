@@ -75,7 +75,7 @@ class Killer:
         """
         victims = self.freezer.children_first()
         for process in victims:
-            self.freezer.signaller.send(process, signal.SIGTERM)
+            self.freezer.send(process, signal.SIGTERM)
         self.freezer.wake_for_grace()
         self.terminated += self._wait(victims, time.monotonic() + grace)
         self.survivors = []
@@ -89,7 +89,7 @@ class Killer:
         if swept and number == signal.SIGKILL and self._kill_cgroups():
             return
         for process in victims:
-            if freezer.signaller.send(process, number) == signals.DENIED:
+            if freezer.send(process, number) == signals.DENIED:
                 freezer.denied[process.identity] = process
         freezer.thaw_v1_cgroups()  # there SIGKILL waits until the group is thawed
 
@@ -109,7 +109,7 @@ class Killer:
                 time.sleep(_POLL)
             else:
                 ended += 1
-                self.freezer.held.pop(process.identity, None)
+                self.freezer.forget(process)
         return ended
 
     def _why_alive(self, process: Process) -> str:
