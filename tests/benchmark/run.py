@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     print(f"load before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors", flush=True)
     if os.getloadavg()[0] > 1:
-        print("others are at work on this machine: the ratios hold, roughly; the times do not", flush=True)
+        print("others are at work on this machine: these figures are not for the record", flush=True)
     record: dict[str, Any] = {}
     spotless = True
     if "storms" in options.part:
