@@ -205,11 +205,13 @@ class ProcessTable:
         except OSError as error:
             self._note(error)
             return None
-        process = self.reread(fd)
-        if process is None:
-            os.close(fd)
-            return None
-        return fd, process
+        process = None
+        try:
+            process = self.reread(fd)
+        finally:
+            if process is None:
+                os.close(fd)
+        return None if process is None else (fd, process)
 
     def reread(self, fd: int) -> Process | None:
         """The process of `open` as it is now; None once it is gone."""

@@ -13,6 +13,18 @@ import typing as t
 
 from .._kernel.processes import Process, ProcessTable, unit_of
 
+# Loaded with the module: once a storm is frozen no time is lost to it.
+psutil: t.Any
+try:
+    import psutil
+except ImportError:
+    psutil = None
+
+MISSING = (
+    "psutil is not installed on this host: the evidence lacks command line, directory and descriptors"
+    if psutil is None
+    else ""
+)
 _LONGEST = 300  # characters of a command line
 _MOST_PARENTS = 8
 
@@ -62,24 +74,15 @@ class Describer:
         ]
 
 
-def collect(describer: Describer, victims: t.Sequence[Process], limit: int, psutil: t.Any) -> list[dict[str, t.Any]]:
+def collect(describer: Describer, victims: t.Sequence[Process], limit: int) -> list[dict[str, t.Any]]:
     """Up to ``limit`` victims, spread over the list. All are stopped: psutil reads command lines."""
     if not limit or not victims:
         return []
     chosen = victims[:: max(1, len(victims) // limit)][:limit]
-    return [_describe(describer, process, psutil) for process in chosen]
+    return [_describe(describer, process) for process in chosen]
 
 
-def load_psutil() -> tuple[t.Any, str]:
-    """psutil, or None and what is missing without it."""
-    try:
-        import psutil
-    except ImportError:
-        return None, "psutil is not installed on this host: the evidence lacks command line, directory and descriptors"
-    return psutil, ""
-
-
-def _describe(describer: Describer, process: Process, psutil: t.Any) -> dict[str, t.Any]:
+def _describe(describer: Describer, process: Process) -> dict[str, t.Any]:
     started = time.time() - describer.table.age(process)
     found: dict[str, t.Any] = {
         "pid": process.pid,
@@ -95,7 +98,7 @@ def _describe(describer: Describer, process: Process, psutil: t.Any) -> dict[str
         "descriptors": None,
     }
     if psutil is not None:
-        found.update(_with_psutil(process, psutil))
+        found.update(_with_psutil(process))
     return found
 
 
@@ -109,7 +112,7 @@ def _parents(table: ProcessTable, process: Process) -> list[str]:
     return chain
 
 
-def _with_psutil(process: Process, psutil: t.Any) -> dict[str, t.Any]:
+def _with_psutil(process: Process) -> dict[str, t.Any]:
     try:
         seen = psutil.Process(process.pid).as_dict(["cmdline", "cwd", "num_fds"])
     except psutil.Error:

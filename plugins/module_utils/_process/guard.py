@@ -7,6 +7,7 @@ PRIVATE: may change in any release.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import typing as t
@@ -46,7 +47,6 @@ class Guard:
         self.tree = Tree(processes)
         by_pid = {process.pid: process for process in processes}
         self.ancestors = frozenset(pid for pid in self.tree.above(self.own_pid) if pid != 1)
-        self.sshd_files = self._sshd_files()
         lineage = [by_pid[pid] for pid in (self.own_pid, *self.ancestors) if pid in by_pid]
         connection = {p.pid for p in lineage if p.comm in _SSHD_COMMS and self._is_sshd(p)}
         # The listener is sshd's first process: what it parents are other connections.
@@ -57,7 +57,6 @@ class Guard:
         sessions.update(process.sid for process in processes if process.ppid in connection)
         init_session = by_pid[1].sid if 1 in by_pid else 0
         self.sessions = frozenset(sessions - {0, 1, init_session})
-        self.shells = self._login_shells()
         self.own_pid_namespace = self._pid_namespace("self")
         self.cleared: set[tuple[int, int]] = set()
         self.families: dict[int, tuple[int, int, bytes]] = {}
@@ -153,14 +152,14 @@ class Guard:
             return False
         if exe.endswith(" (deleted)"):  # replaced by an upgrade while it runs
             return exe[: -len(" (deleted)")] in _SSHD_PROGRAMS and self._same_mounts(process.pid)
-        return self._file_of(f"{self.table.root}/{process.pid}/exe") in self.sshd_files
+        return self._file_of(f"{self.table.root}/{process.pid}/exe") in self._sshd_files
 
     def _is_login_shell(self, process: Process) -> bool:
         """A session leader on a terminal, right below sshd, whose program is a login shell of this host."""
         if process.sid != process.pid or not process.tty:
             return False
         parent = self.table.read(process.ppid)
-        return parent is not None and self._is_sshd(parent) and self.table.exe(process.pid) in self.shells
+        return parent is not None and self._is_sshd(parent) and self.table.exe(process.pid) in self._login_shells
 
     def _same_mounts(self, pid: int) -> bool:
         try:
@@ -168,6 +167,7 @@ class Guard:
         except OSError:
             return False
 
+    @functools.cached_property
     def _sshd_files(self) -> frozenset[tuple[int, int]]:
         return frozenset(file for file in map(self._file_of, _SSHD_PROGRAMS) if file is not None)
 
@@ -179,8 +179,8 @@ class Guard:
             return None
         return (found.st_dev, found.st_ino) if found.st_uid == 0 else None
 
-    @staticmethod
-    def _login_shells() -> frozenset[str]:
+    @functools.cached_property
+    def _login_shells(self) -> frozenset[str]:
         try:
             with open("/etc/shells", encoding="utf-8", errors="surrogateescape") as file:
                 listed = [line.strip() for line in file if line.startswith("/")]

@@ -16,6 +16,7 @@ PRIVATE: may change in any release.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import typing as t
@@ -64,10 +65,10 @@ def parse(content: str, boot: str) -> Memory:
 
 
 class Journal:
-    """The open file. ``problem`` says why nothing is remembered where that is so."""
+    """The file of one PID namespace. ``problem`` says why nothing is remembered where that is so."""
 
-    def __init__(self, directory: str, boot: str) -> None:
-        self.path = os.path.join(directory, "frozen")
+    def __init__(self, directory: str, namespace: int, boot: str) -> None:
+        self.path = os.path.join(directory, f"frozen-{namespace}")
         self.boot = boot
         self.problem: str | None = None
         self._fd = -1
@@ -78,7 +79,25 @@ class Journal:
         with open(proc_root + "/sys/kernel/random/boot_id", encoding="ascii") as file:
             boot = file.read().strip()
         base = "/run" if os.geteuid() == 0 else f"/run/user/{os.geteuid()}"
-        return cls(os.path.join(base, "hostcare"), boot)
+        return cls(os.path.join(base, "hostcare"), os.stat(proc_root + "/self/ns/pid").st_ino, boot)
+
+    @staticmethod
+    def lock(proc_root: str = "/proc") -> int:
+        """Keep a second run away from the same processes; the lock ends with this process, and takes no room anywhere.
+
+        Raises Refused where another run is at work.
+        """
+        fd = os.open(proc_root + "/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            raise Refused(
+                "another run is at work on the processes of this host: wait for it, then run again."
+            ) from None
+        except OSError:
+            pass  # a kernel that locks no namespace files (gVisor): the lock of the roles remains
+        return fd
 
     def load(self) -> Memory:
         """What is remembered. Raises Refused where the file may have been written by somebody else."""

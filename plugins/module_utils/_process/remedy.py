@@ -20,7 +20,7 @@ from .._kernel.errors import Refused, Unproven
 from .._kernel.processes import ProcessTable
 from . import plan as planning
 from . import thawing
-from .evidence import collect, load_psutil
+from .evidence import MISSING, collect
 from .freezing import Freezer
 from .guard import Guard
 from .journal import Journal, Memory
@@ -29,6 +29,8 @@ from .pausing import Pause
 from .report import Report
 from .selection import Matcher, Selector
 from .snapshot import Judgement, check_reach, check_sight
+
+_RESERVE = 3  # descriptors kept back, so that waking never fails for want of one
 
 
 class Options(t.NamedTuple):
@@ -62,17 +64,27 @@ def run(options: Options, proc_root: str = "/proc") -> Outcome:
         resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     table = ProcessTable(proc_root)
     table.check()
+    try:
+        return _run(options, table, Journal.of_host(proc_root))
+    except OSError as error:
+        raise Refused(
+            f"the kernel refused a call ({error}): whatever was stopped has been woken. Free what it lacks, such as "
+            "descriptors or memory, then run again."
+        ) from error
+
+
+def _run(options: Options, table: ProcessTable, journal: Journal) -> Outcome:
     report = Report(table, options.state)
-    journal = Journal.of_host(proc_root)
+    reserve: list[int] = []
+    if not options.check_mode:
+        lock = journal.lock(table.root)
+        reserve = [os.dup(lock) for _spare in range(_RESERVE)]
     if options.state == "thawed":
         problem = thawing.run(table, journal, options.selector, options.check_mode, report)
     elif options.selector is None:
         raise Refused("no selector was given: say which processes are meant.")
     else:
-        try:
-            problem = Remedy(options, options.selector, table, journal, report).run()
-        except OSError as error:
-            raise Refused(f"the kernel refused a call ({error}): everything stopped was woken.") from error
+        problem = Remedy(options, options.selector, table, journal, report, reserve).run()
     return Outcome(report.render(), problem, report.warnings)
 
 
@@ -80,8 +92,15 @@ class Remedy:
     """One run of frozen, terminated or killed."""
 
     def __init__(
-        self, options: Options, selector: Selector, table: ProcessTable, journal: Journal, report: Report
+        self,
+        options: Options,
+        selector: Selector,
+        table: ProcessTable,
+        journal: Journal,
+        report: Report,
+        reserve: list[int],
     ) -> None:
+        self.reserve = reserve
         self.options = options
         self.table = table
         self.journal = journal
@@ -167,13 +186,12 @@ class Remedy:
 
     def _act(self, freezer: Freezer) -> str:
         freezer.sweep(self.plan.scopes)
-        psutil, missing = load_psutil() if self.options.evidence else (None, "")
         freezer.settle()
         freezer.confirm()
         report, victims = self.report, list(freezer.held.values())
-        report.evidence = collect(report.describer, victims, self.options.evidence, psutil)
-        if missing:
-            report.warnings.append(missing)
+        report.evidence = collect(report.describer, victims, self.options.evidence)
+        if report.evidence and MISSING:
+            report.warnings.append(MISSING)
         if self.options.state != "frozen":
             return self._end(freezer)
         ours = [p for p in victims if p.identity not in freezer.stopped_before or p.identity in self.memory.processes]
@@ -215,7 +233,8 @@ class Remedy:
     def _settle_accounts(self, freezer: Freezer, pause: Pause | None, keep: bool) -> None:
         """Wake what must not stay stopped, remember what must, and report what was found on the way."""
         report = self.report
-        self.journal.close()  # a descriptor may be all that is missing to wake them
+        for fd in self.reserve:
+            os.close(fd)
         kept = Memory()
         if keep:
             ours = frozenset(identity for identity in freezer.held if identity not in freezer.stopped_before)
