@@ -40,8 +40,8 @@ DEFAULT_PYTHON = "/usr/bin/python3"
 SHELLS = ("ssh", "local")
 
 SLOTS = {
-    "ssh": "1 free process slot over a live connection (the session, which becomes Python), over a fresh one 1 more "
-    "for a login as root and 2 more for any other",
+    "ssh": "1 free process slot over a live connection (the session, which becomes Python), over a fresh one 1 to 3 "
+    "more (what sshd starts for it, by login and version: 1 for root with OpenSSH 9.2, 2 with 10.0)",
     "local": "1 free process slot (the shell, which becomes Python)",
 }
 
@@ -116,7 +116,9 @@ class ActionModule(ActionBase):
         connection, become = self._connection, self._connection.become
         if not connection.has_pipelining:
             raise GiveWay(f"the {connection.transport} connection cannot send a module on standard input (pipelining)")
-        if getattr(connection, "_is_tty_requested", bool)():
+        core: t.Any = self
+        ssh_arguments = [core.get_connection_option(f"ssh_{kind}args") or "" for kind in ("", "common_", "extra_")]
+        if _session.asks_for_terminal(" ".join(ssh_arguments)):
             raise GiveWay("ssh is told to ask for a terminal (-t or RequestTTY), and Python reads no module from one")
         if become and (become.name == "su" or become.require_tty or not getattr(become, "pipelining", True)):
             raise GiveWay(f"the become method {become.name} wants a terminal, and Python reads no module from one")
@@ -194,20 +196,21 @@ class ActionModule(ActionBase):
         except AnsibleAuthenticationFailure:
             raise
         except (AnsibleError, OSError) as error:
-            self._judge(f"{error}\n{error.__cause__ or ''}", isinstance(error, AnsibleConnectionFailure))
+            ssh_failed = isinstance(error, AnsibleConnectionFailure) and self._connection.transport == "ssh"
+            self._judge(f"{error}\n{error.__cause__ or ''}", ssh_failed)
             raise
         core: t.Any = self
         out = core._strip_success_message(to_text(stdout, errors="surrogate_then_replace"))
         err = to_text(stderr, errors="surrogate_then_replace")
         if rc and not out.strip():
-            self._judge(err, connection_failed=False)
+            self._judge(err, ssh_failed=False)
         return rc or 0, out, err.replace(f"{_session.STARTED}\n", "")
 
-    def _judge(self, said: str, connection_failed: bool) -> None:
+    def _judge(self, said: str, ssh_failed: bool) -> None:
         """Raises what the failure of a session stands for; returns where it is a failure like any other."""
         if _session.needs_terminal(said):
             raise GiveWay(_session.reason(said))
-        if _session.refused(said, connection_failed):
+        if _session.refused(said, ssh_failed):
             # what ssh said may hold what the user wants hidden
             raise SessionRefused("not shown due to no_log" if self._task.no_log else _session.reason(said))
 

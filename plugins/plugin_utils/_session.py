@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import random
 import re
+import shlex
 from collections.abc import Iterator
 
 # The shell on the target prints this before it becomes Python. Without it nothing of the module has run and another try
 # is safe; with it the module may have acted, and is never sent twice.
 STARTED = "hostcare-session-started"
 
+# OpenSSH 9.8 and later book a penalty of a second for each connection that ends before it has authenticated, and shut
+# the client out for a while once 15 have gathered: never ask more often than once a second for long.
 _FIRST_PAUSE, _GROWTH, _LONGEST_PAUSE = 0.05, 1.5, 1.0
 
 # ssh ends with 255 and often no word when the host cannot fork, so of its failures all are worth another try but those
@@ -21,7 +24,7 @@ _FIRST_PAUSE, _GROWTH, _LONGEST_PAUSE = 0.05, 1.5, 1.0
 _LASTING = re.compile(
     r"permission denied|host key verification failed|remote host identification has changed|no matching .* found"
     r"|could not resolve hostname|name or service not known|name resolution|no address associated"
-    r"|connection refused|no route to host|network is unreachable|host is down|timed out(?! during banner exchange)"
+    r"|connect to host .* timed out|connection refused|no route to host|network is unreachable|host is down"
     r"|too many authentication failures|received disconnect"
     r"|bad configuration option|bad owner or permissions|command-line line|usage: ssh|percent_expand"
     r"|cannot execute command-line and remote command|too long for unix domain socket|sshpass",
@@ -30,7 +33,8 @@ _LASTING = re.compile(
 
 # What sshd's shell, sudo, a container runtime or the controller itself say when a fork fails.
 _NO_SLOT = re.compile(
-    r"resource temporarily unavailable|cannot allocate memory|fork: |fork failed|(cannot|can't|unable to) fork",
+    r"resource temporarily unavailable|cannot allocate memory|fork: |fork failed|(cannot|can't|unable to) fork"
+    r"|unable to start container process: read init-p",
     re.IGNORECASE,
 )
 
@@ -52,7 +56,7 @@ def pauses() -> Iterator[float]:
     """Short at first: a live fork bomb leaves a slot for moments. Uneven: a fleet must not fall into step."""
     pause = _FIRST_PAUSE
     while True:
-        yield pause * random.uniform(0.75, 1.25)
+        yield pause * random.uniform(1.0, 1.4)
         pause = min(pause * _GROWTH, _LONGEST_PAUSE)
 
 
@@ -62,14 +66,20 @@ def reason(text: str) -> str:
     return next((line for line in reversed(lines) if line), "the session ended without a word")
 
 
-def refused(text: str, connection_failed: bool) -> bool:
+def refused(text: str, ssh_failed: bool) -> bool:
     """Whether the target had no room to start anything: nothing ran, and it may run in a moment."""
     if STARTED in text:
         return False
     said = _CHATTER.sub("", text)
     if _NO_SLOT.search(said):
         return True
-    return connection_failed and not _LASTING.search(said)
+    return ssh_failed and not _LASTING.search(said)
+
+
+def asks_for_terminal(ssh_arguments: str) -> bool:
+    """Whether ssh is told to give the command a terminal, from which Python would read no module."""
+    words = " ".join(shlex.split(ssh_arguments))
+    return bool(re.search(r"(^| )(-t+|-o ?(?i:requesttty[= ](yes|force)))( |$)", words))
 
 
 def needs_terminal(text: str) -> bool:

@@ -10,13 +10,16 @@ from pathlib import Path
 
 
 class Operator:
-    """`settings` are further lines of its sudoers file, such as `Defaults:{user} requiretty`."""
+    """`settings` are further lines of its sudoers file, such as `Defaults:{user} requiretty`; with a `password` sudo
+    asks for it.
+    """
 
-    def __init__(self, settings: str = "") -> None:
+    def __init__(self, settings: str = "", password: str | None = None) -> None:
         self.name = f"hc{uuid.uuid4().hex[:8]}"
         self.home = Path("/var/cache", self.name)
         self._sudoers = Path("/etc/sudoers.d", self.name)
         self._settings = settings
+        self._password = password
 
     def __enter__(self) -> Operator:
         # "*" is no password, yet the account is not locked, which sshd would refuse.
@@ -25,7 +28,10 @@ class Operator:
             check=True,
             capture_output=True,
         )
-        self._sudoers.write_text(f"{self.name} ALL=(ALL:ALL) NOPASSWD: ALL\n{self._settings.format(user=self.name)}\n")
+        if self._password:
+            subprocess.run(["chpasswd"], input=f"{self.name}:{self._password}", text=True, check=True)
+        tag = "PASSWD" if self._password else "NOPASSWD"
+        self._sudoers.write_text(f"{self.name} ALL=(ALL:ALL) {tag}: ALL\n{self._settings.format(user=self.name)}\n")
         self._sudoers.chmod(0o440)
         return self
 

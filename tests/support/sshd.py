@@ -47,7 +47,7 @@ class PrivateSshd:
             f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.home}/host\nPidFile none\n"
             f"AuthorizedKeysFile {self.home}/authorized\nPermitRootLogin yes\nPasswordAuthentication no\n"
             "KbdInteractiveAuthentication no\nUsePAM no\nStrictModes no\nMaxStartups 100\nMaxSessions 100\n"
-            "PrintMotd no\nSubsystem sftp internal-sftp\nLogLevel VERBOSE\n"
+            "PrintMotd no\nAcceptEnv LC_MESSAGES PYTHONUNBUFFERED\nSubsystem sftp internal-sftp\nLogLevel VERBOSE\n"
         )
         sshd = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
         if sshd is None:
@@ -126,5 +126,6 @@ class PrivateSshd:
 
     def close_masters(self) -> None:
         for master in self.home.glob("cp-*"):
-            subprocess.run(["ssh", "-O", "exit", "-o", f"ControlPath={master}", "127.0.0.1"], capture_output=True)
+            end = ["ssh", "-O", "exit", "-o", f"ControlPath={master}", "127.0.0.1"]
+            subprocess.run(end, capture_output=True, check=False)
             master.unlink(missing_ok=True)
