@@ -14,7 +14,7 @@ description:
     role C(process_storm) acts on it. It is quoted for a shell and never cut.
   - Where twice the processes of the suspect are more than O(max_victims), the option raises that limit, too.
   - A name of a process is chosen by whoever started it. Where one holds template marks it would be run as a template on
-    the controller, so a sentence that says so is returned in place of the option.
+    the controller, so the option lets the role find the suspect again by itself, with C(process_storm_auto).
 positional: _input
 options:
   _input:

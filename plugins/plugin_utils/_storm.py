@@ -62,12 +62,11 @@ def suspect_option(suspect: Data, max_victims: int = 500) -> str:
     """The option for ansible-playbook that lets the role act on this suspect, quoted for a shell; never cut.
 
     A name of a process is chosen by whoever started it. One with template marks in it would be run by Ansible as a
-    template, on the controller: such a selection is not offered for pasting.
+    template, on the controller: such a selection is not given to paste, the role has to find it again by itself.
     """
     selector = suspect.get("selector") or {}
-    if any(mark in text for text in _texts(selector) for mark in _TEMPLATE_MARKS):
-        return "(not shown: a name in it is written as a template; select by user, unit or pid instead)"
-    variables: dict[str, t.Any] = {"process_storm_selector": selector}
+    hostile = any(mark in text for text in _texts(selector) for mark in _TEMPLATE_MARKS)
+    variables: dict[str, t.Any] = {"process_storm_auto": True} if hostile else {"process_storm_selector": selector}
     count = int(suspect.get("processes") or 0)
     if count * _GROWTH > max_victims:
         variables["process_storm_max_victims"] = count * _GROWTH
