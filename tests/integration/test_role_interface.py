@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026 The hostcare.remediation authors
+"""Defaults, argument specification and README of a role say the same."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+
+from ansible_collections.hostcare.remediation.tests.support.controller import ROOT
+
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
+
+pytestmark = pytest.mark.once
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_interface(role: str) -> None:
+    home = ROOT / "roles" / role
+    defaults = yaml.safe_load((home / "defaults" / "main.yml").read_text())
+    entry_points = yaml.safe_load((home / "meta" / "argument_specs.yml").read_text())["argument_specs"]
+    described = re.findall(r"^\| `(\w+)` \|", (home / "README.md").read_text(), re.MULTILINE)
+    assert described == list(defaults)
+    for entry_point, specification in entry_points.items():
+        assert (home / "tasks" / f"{entry_point}.yml").is_file()
+        assert {name: option["default"] for name, option in specification["options"].items()} == defaults
+    assert all(name.startswith(f"{role}_") for name in defaults)
