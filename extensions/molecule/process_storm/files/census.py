@@ -23,7 +23,7 @@ OPERATOR_TASK = "(operator-task)"
 
 def life(pid: int) -> dict[str, object]:
     """What a process is, and nothing that changes while it lives on as it was."""
-    name, dummy, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
+    name, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rsplit(")", 1)
     fields = rest.split()
     return {
         "pid": pid,
