@@ -75,7 +75,7 @@ def sleeping(
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, 0)
+            wait_for(lambda: os.waitpid(pid, os.WNOHANG)[0], "the child dies")
 
 
 Result = t.TypeVar("Result")

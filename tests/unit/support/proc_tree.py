@@ -36,6 +36,7 @@ HOSTILE_COMMS = (
 )
 
 PF_KTHREAD = 0x00200000
+NAMESPACE = "pid:[4026531836]"
 
 
 def stat_line(process: Process) -> bytes:
@@ -73,6 +74,7 @@ class ProcTree:
             self.add(process(1, b"systemd", ppid=0, pgid=1, sid=1, start=1), cgroup="0::/init.scope\n")
         self.own = self.add(process(os.getpid(), b"python3", ppid=1, pgid=400, sid=400, start=900))
         os.symlink(str(os.getpid()), root / "self")
+        self.write("self/ns/" + NAMESPACE, b"")  # what the link names, to be looked at and locked
 
     @property
     def table(self) -> ProcessTable:
@@ -92,7 +94,7 @@ class ProcTree:
         uid: int | None = None,
         saved: int | None = None,
         oom: int = 0,
-        namespace: str = "pid:[4026531836]",
+        namespace: str = NAMESPACE,
         limit: str = "unlimited",
     ) -> Process:
         """``uid`` is the real one where the owner of the file does not tell it."""

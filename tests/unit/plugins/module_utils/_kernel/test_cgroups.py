@@ -4,10 +4,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import typing as t
 from pathlib import Path
 
 import pytest
@@ -21,7 +19,7 @@ from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.cgrou
     ancestors,
     parse_mounts,
 )
-from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.processes import ProcessTable
+from ansible_collections.hostcare.remediation.tests.unit.support.own_cgroup import own_cgroup
 
 V1 = (
     "30 25 0:26 / /sys/fs/cgroup/systemd rw,nosuid shared:9 - cgroup cgroup rw,xattr,name=systemd\n"
@@ -240,33 +238,8 @@ class TestDirectories:
         assert os.listdir("/proc/self/fd") == before
 
 
-@contextlib.contextmanager
-def made(directory: str) -> t.Iterator[str]:
-    try:
-        os.mkdir(directory)
-    except OSError as error:
-        pytest.skip(f"no cgroup can be made here: {error}")
-    try:
-        yield directory
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.rmdir(directory)
-
-
-def own_directory(controller: str) -> str:
-    """Where this process may make cgroups below its own."""
-    mine = ProcessTable().cgroups(os.getpid()) or {}
-    hierarchies = Hierarchies()
-    if controller not in hierarchies.mounts or controller not in mine:
-        pytest.skip(f"no hierarchy {controller or 'v2'!r} is mounted here")
-    directory = hierarchies.mounts[controller].directory(mine[controller])
-    if directory is None:
-        pytest.skip("the mount does not show the cgroup of this process")
-    return f"{directory}/hostcare-unit-{os.getpid()}"
-
-
 def test_a_real_v2_cgroup_freezes_and_thaws_and_is_gone_when_removed() -> None:
-    with made(own_directory("")) as directory:
+    with own_cgroup("") as directory:
         assert cgroups.members(directory) == set()
         assert cgroups.set_frozen(directory, True)
         assert cgroups.is_frozen(directory)
@@ -279,7 +252,7 @@ def test_a_real_v2_cgroup_freezes_and_thaws_and_is_gone_when_removed() -> None:
 
 
 def test_a_real_v1_cgroup_freezes_and_thaws() -> None:
-    with made(own_directory("freezer")) as directory:
+    with own_cgroup("freezer") as directory:
         assert cgroups.set_frozen(directory, True)
         assert cgroups.is_frozen(directory)
         assert cgroups.set_frozen(directory, False)
@@ -287,7 +260,7 @@ def test_a_real_v1_cgroup_freezes_and_thaws() -> None:
 
 
 def test_the_members_of_a_threaded_cgroup_are_unknown() -> None:
-    with made(own_directory("")) as directory:
+    with own_cgroup("") as directory:
         if not cgroups.write(directory, "cgroup.type", "threaded"):
             pytest.skip("the kernel lets no threaded cgroup be made here")
         with pytest.raises(OSError) as caught, open(directory + "/cgroup.procs", encoding="ascii") as file:
@@ -298,7 +271,7 @@ def test_the_members_of_a_threaded_cgroup_are_unknown() -> None:
 
 def test_a_cgroup_that_goes_while_its_file_is_open() -> None:
     """Its files stay open and answer ENODEV: `members` leaves that subtree out."""
-    with made(own_directory("")) as directory:
+    with own_cgroup("") as directory:
         with open(directory + "/cgroup.procs", encoding="ascii") as file:
             os.rmdir(directory)
             with pytest.raises(OSError) as caught:

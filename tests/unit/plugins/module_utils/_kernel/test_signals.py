@@ -17,6 +17,7 @@ import typing as t
 import pytest
 
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel import signals
+from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.errors import Refused
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.processes import Process, ProcessTable
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.signals import DENIED, GONE, SENT, Signaller
 from ansible_collections.hostcare.remediation.tests.unit.support.children import (
@@ -117,20 +118,14 @@ def test_a_number_that_is_a_thread_by_now_is_gone(signaller: Signaller) -> None:
     """pidfd_open(2) answers EINVAL, since Linux 6.16 ENOENT."""
     ended = threading.Event()
     thread = threading.Thread(target=ended.wait)
-    thread.start()
-    try:
-        with sleeping() as child:
-            opened = signaller.table.open(child.pid)
-            assert opened is not None
-            os.kill(child.pid, signal.SIGKILL)
-            os.waitpid(child.pid, 0)
-            reused = child._replace(pid=t.cast("int", thread.native_id))
-            assert signaller.send_open(opened[0], reused, signal.SIGKILL) == GONE
-            os.close(opened[0])
-            assert signaller.send(reused._replace(start=0), signal.SIGKILL) == GONE
-    finally:
-        ended.set()
-        thread.join()
+    with sleeping() as child:
+        thread.start()
+        try:
+            reused = child._replace(pid=t.cast("int", thread.native_id), start=0)
+            assert signaller.send(reused, signal.SIGKILL) == GONE
+        finally:
+            ended.set()
+            thread.join()
 
 
 @needs_root
@@ -155,8 +150,6 @@ def test_pid_1_is_denied_to_others(signaller: Signaller) -> None:
 
 
 def test_without_a_free_descriptor_it_raises_and_does_not_say_gone(signaller: Signaller) -> None:
-    if not signaller.uses_pidfd:
-        pytest.skip("kill(2) needs no descriptor of its own")
     with sleeping() as child:
         opened = signaller.table.open(child.pid)
         assert opened is not None
@@ -165,13 +158,14 @@ def test_without_a_free_descriptor_it_raises_and_does_not_say_gone(signaller: Si
         os.close(spare)
         resource.setrlimit(resource.RLIMIT_NOFILE, (spare, hard))
         try:
-            with pytest.raises(OSError) as caught:
-                signaller.send_open(opened[0], child, signal.SIGKILL)
-            assert caught.value.errno == errno.EMFILE
+            with pytest.raises((OSError, Refused), match="descriptor|open files"):
+                signaller.send(child, signal.SIGKILL)
+            if signaller.uses_pidfd:
+                assert signaller.send_open(opened[0], child, signal.SIGSTOP) == SENT, "it has its descriptor already"
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             os.close(opened[0])
-        assert state_of(child.pid) in "RS"
+        assert state_of(child.pid) in "RST"
 
 
 @needs_pidfd
@@ -272,8 +266,6 @@ def test_a_user_is_stopped_by_one_call_and_nobody_else() -> None:
         wait_for(lambda: state_of(one.pid) + state_of(two.pid) == "TT", "both stop")
         assert state_of(other.pid) in "RS"
         assert os.getresuid() == (0, 0, 0), "root was taken back"
-    assert signals.send_to_user(USER, signal.SIGSTOP) == GONE
-    assert os.getresuid() == (0, 0, 0)
 
 
 @needs_root

@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.errors import Refused
 from ansible_collections.hostcare.remediation.plugins.module_utils._process.journal import Journal, Memory, parse
 from ansible_collections.hostcare.remediation.tests.unit.support.children import in_child
+from ansible_collections.hostcare.remediation.tests.unit.support.proc_tree import ProcTree
 
 BOOT = "b007"
+NAMESPACE = 4026531836
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount, and give files away")
 
 IDENTITIES = st.frozensets(st.tuples(st.integers(1, 4194304), st.integers(0, 2**63)), max_size=4)
@@ -42,7 +44,7 @@ MEMORIES = st.builds(
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
-    return Journal(str(tmp_path / "hostcare"), BOOT)
+    return Journal(str(tmp_path / "hostcare"), NAMESPACE, BOOT)
 
 
 def write(journal: Journal, content: bytes) -> None:
@@ -55,7 +57,7 @@ def write(journal: Journal, content: bytes) -> None:
 @settings(max_examples=40)
 @given(memory=MEMORIES)
 def test_what_is_replaced_is_read_back(tmp_path_factory: pytest.TempPathFactory, memory: Memory) -> None:
-    journal = Journal(str(tmp_path_factory.mktemp("journal")), BOOT)
+    journal = Journal(str(tmp_path_factory.mktemp("journal")), NAMESPACE, BOOT)
     journal.replace(memory)
     assert journal.problem is None
     assert journal.load() == (Memory() if memory.is_empty else memory)
@@ -66,7 +68,7 @@ def test_what_is_replaced_is_read_back(tmp_path_factory: pytest.TempPathFactory,
 @given(memory=MEMORIES)
 def test_what_is_noted_is_read_back(tmp_path_factory: pytest.TempPathFactory, memory: Memory) -> None:
     directory = str(tmp_path_factory.mktemp("journal"))
-    journal = Journal(directory, BOOT)
+    journal = Journal(directory, NAMESPACE, BOOT)
     journal.open()
     for pid, start in memory.processes:
         journal.note("process", pid, start)
@@ -81,7 +83,7 @@ def test_what_is_noted_is_read_back(tmp_path_factory: pytest.TempPathFactory, me
     for path, old in memory.limits:
         journal.note("limit", path, old)
     journal.close()
-    assert Journal(directory, BOOT).load() == memory
+    assert Journal(directory, NAMESPACE, BOOT).load() == memory
 
 
 def test_a_cgroup_name_cannot_forge_a_line() -> None:
@@ -132,7 +134,7 @@ def test_it_is_only_appended_to(journal: Journal) -> None:
     journal.open()
     journal.note("process", 7, 8)
     journal.close()
-    again = Journal(os.path.dirname(journal.path), BOOT)
+    again = Journal(os.path.dirname(journal.path), NAMESPACE, BOOT)
     again.open()
     again.note("process", 9, 10)
     again.close()
@@ -154,7 +156,7 @@ def test_lines_of_a_later_version_are_passed_over(journal: Journal) -> None:
 @settings(max_examples=40)
 @given(raw=st.binary(max_size=200))
 def test_garbage_is_nothing_or_refused(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
-    journal = Journal(str(tmp_path_factory.mktemp("journal")), BOOT)
+    journal = Journal(str(tmp_path_factory.mktemp("journal")), NAMESPACE, BOOT)
     write(journal, raw)
     try:
         assert journal.load().is_empty
@@ -272,11 +274,11 @@ class TestNoRoom:
         assert os.strerror(errno.EFBIG) in (in_child(run) or "")
 
     @needs_root
-    @pytest.mark.parametrize("option", ["nr_inodes=1", "ro"])
-    def test_a_tmpfs_without_room_or_read_only(self, tmp_path: Path, option: str) -> None:
+    @pytest.mark.parametrize("options", ["nr_inodes=1", "ro", "made,ro"])
+    def test_a_tmpfs_without_room_or_read_only(self, tmp_path: Path, options: str) -> None:
         def run() -> tuple[str | None, str | None]:
-            mount(str(tmp_path), option)
-            journal = Journal(str(tmp_path / "hostcare"), BOOT)
+            mount(str(tmp_path), options)
+            journal = Journal(str(tmp_path / "hostcare"), NAMESPACE, BOOT)
             journal.load()
             journal.open()
             opened = journal.problem
@@ -292,7 +294,7 @@ class TestNoRoom:
     def test_a_tmpfs_that_fills_up(self, tmp_path: Path) -> None:
         def run() -> tuple[str | None, str | None, int, str | None]:
             mount(str(tmp_path), f"size={2 * resource.getpagesize()}")
-            journal = Journal(str(tmp_path / "hostcare"), BOOT)
+            journal = Journal(str(tmp_path / "hostcare"), NAMESPACE, BOOT)
             journal.open()
             filler = tmp_path / "filler"
             fill(filler)
@@ -323,9 +325,11 @@ def fill(path: Path) -> None:
 
 
 def mount(point: str, options: str) -> None:
-    """A tmpfs that only this process sees."""
+    """A tmpfs that only this process sees; ``made`` has the directory of the journal, ``ro`` is read-only then."""
     libc = ctypes.CDLL(None, use_errno=True)
-    ms_rdonly, ms_rec, ms_private, clone_newns = 1, 16384, 1 << 18, 0x00020000
+    ms_rdonly, ms_remount, ms_rec, ms_private, clone_newns = 1, 32, 1 << 14, 1 << 18, 0x00020000
+    words = options.split(",")
+    data = ",".join(word for word in words if word not in ("made", "ro")).encode()
 
     def call(result: int) -> None:
         if result:
@@ -333,23 +337,28 @@ def mount(point: str, options: str) -> None:
 
     call(libc.unshare(clone_newns))
     call(libc.mount(b"none", b"/", None, ctypes.c_ulong(ms_rec | ms_private), None))
-    flags = ms_rdonly if options == "ro" else 0
-    call(libc.mount(b"none", point.encode(), b"tmpfs", ctypes.c_ulong(flags), options.encode() if not flags else None))
+    call(libc.mount(b"none", point.encode(), b"tmpfs", ctypes.c_ulong(0), data))
+    if "made" in words:
+        os.mkdir(point + "/hostcare", 0o700)
+    if "ro" in words:
+        call(libc.mount(b"none", point.encode(), None, ctypes.c_ulong(ms_remount | ms_rdonly), None))
 
 
-def test_the_directory_of_the_host(tmp_path: Path) -> None:
-    boot = tmp_path / "sys" / "kernel" / "random"
-    boot.mkdir(parents=True)
-    (boot / "boot_id").write_text("abc\n")
-    made = Journal.of_host(str(tmp_path))
+def test_the_file_of_the_host(tmp_path: Path) -> None:
+    tree = ProcTree(tmp_path / "proc")
+    made = Journal.of_host(str(tree.root))
     base = "/run" if os.geteuid() == 0 else f"/run/user/{os.geteuid()}"
-    assert (made.path, made.boot) == (base + "/hostcare/frozen", "abc")
+    number = os.stat(tree.root / "self" / "ns" / "pid").st_ino
+    assert (made.path, made.boot) == (f"{base}/hostcare/frozen-{number}", "b007")
 
 
-def test_a_proc_without_a_boot_number_is_refused(tmp_path: Path) -> None:
-    """subset=pid, and some sandboxes."""
-    with pytest.raises(Refused, match="boot_id"):
-        Journal.of_host(str(tmp_path))
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    root = str(ProcTree(tmp_path / "proc").root)
+    first = Journal.lock(root)
+    with pytest.raises(Refused, match="another run is at work .* wait for it"):
+        Journal.lock(root)
+    os.close(first)
+    os.close(Journal.lock(root))
 
 
 def test_no_descriptor_is_left_open(journal: Journal) -> None:
