@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026 The hostcare.remediation authors
+# This file is private to the collection and may change at any time.
 
-"""Runs the collection's modules on hosts that have run out of process slots or inodes.
+"""The action plugin of all modules: runs them on hosts that have run out of process slots or inodes.
 
-ansible-core starts several processes for a task and writes below the home and temp directories of the target. This
-plugin sends the module on the standard input of one shell command that becomes Python: one process, no file. A session
+ansible-core starts several processes for a task and writes below the home and temp directories of the target. The lean
+way sends the module on the standard input of one shell command that becomes Python: one process, no file. A session
 that the host refuses for want of a slot is asked for again until `hostcare_session_timeout` has passed.
 """
 
@@ -196,8 +197,14 @@ class ActionModule(ActionBase):
         except AnsibleAuthenticationFailure:
             raise
         except (AnsibleError, OSError) as error:
-            ssh_failed = isinstance(error, AnsibleConnectionFailure) and self._connection.transport == "ssh"
-            self._judge(f"{error}\n{error.__cause__ or ''}", ssh_failed)
+            said = f"{error}\n{error.__cause__ or ''}"
+            connection_failed = isinstance(error, AnsibleConnectionFailure)
+            self._judge(said, ssh_failed=connection_failed and self._connection.transport == "ssh")
+            if connection_failed and _session.STARTED in said:
+                raise AnsibleConnectionFailure(
+                    f"{self._host} had started {self._task.action} when the session ended without an answer: "
+                    f"{_session.reason(said)}. It may have acted, so it is not sent again."
+                ) from error
             raise
         core: t.Any = self
         out = core._strip_success_message(to_text(stdout, errors="surrogate_then_replace"))
