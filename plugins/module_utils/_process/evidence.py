@@ -29,13 +29,17 @@ _LONGEST = 300  # characters of a command line
 _MOST_PARENTS = 8
 
 
+_Kind = t.Tuple[int, int, int, bytes]  # session, process group, owner and name
+
+
 class Describer:
     """Names for numbers, each looked up once: users, units."""
 
     def __init__(self, table: ProcessTable) -> None:
         self.table = table
         self.users: dict[int, str] = {}
-        self.places: dict[tuple[int, int, int, bytes], tuple[str, str]] = {}
+        self.places: dict[_Kind, tuple[str, str]] = {}
+        self.seen: dict[int, _Kind] = {}
 
     def user(self, process: Process) -> str:
         return self._place(process)[0]
@@ -53,6 +57,11 @@ class Describer:
 
     def _place(self, process: Process) -> tuple[str, str]:
         key = (process.sid, process.pgid, process.owner, process.comm)
+        if key not in self.places:
+            parent = self.seen.get(process.ppid)
+            if parent is not None and parent[2:] == key[2:]:
+                key = parent  # a fork inherits user and unit
+        self.seen[process.pid] = key
         if key not in self.places:
             uid = process.owner
             if uid == 0:

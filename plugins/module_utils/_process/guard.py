@@ -38,6 +38,7 @@ class Guard:
         processes: t.Sequence[Process],
         protect: t.Sequence[Matcher] = (),
         include_containers: bool = False,
+        own_session: int = 0,
         own_pid: int | None = None,
     ) -> None:
         self.table = table
@@ -53,13 +54,13 @@ class Guard:
         listeners = {pid for pid in connection if self.tree.parents.get(pid) not in connection}
         if len(connection) > 1:
             connection -= listeners
-        sessions = {process.sid for process in lineage}
+        sessions = {process.sid for process in lineage} | {own_session}
         sessions.update(process.sid for process in processes if process.ppid in connection)
         init_session = by_pid[1].sid if 1 in by_pid else 0
         self.sessions = frozenset(sessions - {0, 1, init_session})
         self.own_pid_namespace = self._pid_namespace("self")
         self.cleared: set[tuple[int, int]] = set()
-        self.families: dict[int, tuple[int, int, bytes]] = {}
+        self.families: dict[int, tuple[int, bytes]] = {}
         self.places: dict[tuple[int, int, int, bytes], str | None] = {}
 
     def reason(self, process: Process) -> str | None:
@@ -106,14 +107,19 @@ class Guard:
             return "it runs the sshd of this host"
         if self._is_login_shell(process):
             return "it is the login shell of an ssh session"
-        # A fork inherits the score and only root lowers it: a cleared parent of the same kind speaks for its child.
-        inherits = process.owner != 0 and self.families.get(process.ppid) == _family(process)
-        if not inherits and self.table.oom_score_adj(process.pid) == _OOM_IMMUNE:
+        if not self._inherits(process) and self.table.oom_score_adj(process.pid) == _OOM_IMMUNE:
             return "its oom_score_adj is -1000; raise that first if it is meant"
         return None
 
+    def _inherits(self, process: Process) -> bool:
+        """A fork inherits score, cgroup and namespace, and only root gives it others: a cleared parent of the same name
+        and user speaks for its child."""
+        return process.owner != 0 and self.families.get(process.ppid) == _family(process)
+
     def _by_place(self, process: Process) -> str | None:
         """Asked once for a session's processes of one name: with the session a fork inherits cgroup and namespace."""
+        if self._inherits(process):
+            return None
         key = (process.sid, process.pgid, process.owner, process.comm)
         if key not in self.places:
             self.places[key] = self._place(process)
@@ -189,5 +195,5 @@ class Guard:
         return frozenset(listed) | frozenset(os.path.realpath(shell) for shell in listed)
 
 
-def _family(process: Process) -> tuple[int, int, bytes]:
-    return (process.owner, process.sid, process.comm)
+def _family(process: Process) -> tuple[int, bytes]:
+    return (process.owner, process.comm)

@@ -45,6 +45,15 @@ class Plan(t.NamedTuple):
     reason: str
 
 
+def selectiveness(selector: Selector) -> str:
+    """Why a scope may hold what is not meant although all that is in it was selected; empty where it cannot."""
+    if selector.cmdline_regex is not None:
+        return "a command line is compared, which can be read only process by process"
+    if selector.min_age and not selector.pids:
+        return "min_age spares the young, which it would hit"
+    return ""
+
+
 def make(snapshot: Snapshot, selector: Selector, method: str, max_victims: int) -> Plan:
     """Raises Refused where the selection is unsafe or over the brake."""
     meant = {process.pid for process, _reason in snapshot.protected}
@@ -87,10 +96,8 @@ def choose(snapshot: Snapshot, selector: Selector, method: str) -> tuple[str, li
 
 def obstacle(snapshot: Snapshot, selector: Selector, kind: str) -> str:
     """Why a whole ``kind`` cannot be taken; empty where it can."""
-    if selector.cmdline_regex is not None:
-        return "a command line is compared, which can be read only process by process"
-    if selector.min_age and not selector.pids:
-        return "min_age spares the young, which it would hit"
+    if selectiveness(selector):
+        return selectiveness(selector)
     if kind == "user" and not snapshot.can_assume_users:
         return "it takes root with CAP_SETUID and CAP_KILL"
     scopes = _scopes(snapshot, kind)

@@ -19,7 +19,7 @@ from .._kernel import signals
 from .._kernel.errors import Refused, Unproven
 from .._kernel.processes import ProcessTable
 from . import plan as planning
-from . import thawing
+from . import scopes, thawing
 from .evidence import MISSING, collect
 from .freezing import Freezer
 from .guard import Guard
@@ -76,7 +76,9 @@ def run(options: Options, proc_root: str = "/proc") -> Outcome:
 def _run(options: Options, table: ProcessTable, journal: Journal) -> Outcome:
     report = Report(table, options.state)
     reserve: list[int] = []
+    session = os.getsid(0)
     if not options.check_mode:
+        _take_precedence(table.root)
         lock = journal.lock(table.root)
         reserve = [os.dup(lock) for _spare in range(_RESERVE)]
     if options.state == "thawed":
@@ -84,7 +86,7 @@ def _run(options: Options, table: ProcessTable, journal: Journal) -> Outcome:
     elif options.selector is None:
         raise Refused("no selector was given: say which processes are meant.")
     else:
-        problem = Remedy(options, options.selector, table, journal, report, reserve).run()
+        problem = Remedy(options, options.selector, table, journal, report, reserve, session).run()
     return Outcome(report.render(), problem, report.warnings)
 
 
@@ -99,7 +101,9 @@ class Remedy:
         journal: Journal,
         report: Report,
         reserve: list[int],
+        session: int,
     ) -> None:
+        self.session = session
         self.reserve = reserve
         self.options = options
         self.table = table
@@ -114,9 +118,11 @@ class Remedy:
         check_sight(self.table, self.matcher)
         processes = list(self.table.scan())
         protect = [Matcher(selector, self.table) for selector in options.protect]
-        self.guard = Guard(self.table, processes, protect, options.include_containers)
+        self.guard = Guard(self.table, processes, protect, options.include_containers, self.session)
         judgement = Judgement(self.table, self.matcher, self.guard, reads_cmdlines=options.check_mode)
-        self.snapshot = judgement.of(processes, options.zombies == "kill_parent", options.method != "scan")
+        self.snapshot = judgement.of(
+            processes, options.zombies == "kill_parent", scopes.kinds(self.matcher.selector, options.method)
+        )
         self.plan = planning.make(self.snapshot, self.matcher.selector, options.method, options.max_victims)
         report.method, report.method_reason = self.plan.method, self.plan.reason
         report.matched = len(self.plan.victims)
@@ -159,9 +165,6 @@ class Remedy:
         freezer = self._freezer()
         pause = Pause(self.table, self.options.timeout * 2) if self.plan.method == "pause" else None
         problem = "it did not get to an end"
-        # Apart from a storm's session there is more of the processor (autogroup, sched(7)); a group leader must stay.
-        with contextlib.suppress(OSError):
-            os.setsid()
         interruption = _Interruption()
         with interruption:
             try:
@@ -262,6 +265,18 @@ class Remedy:
                 if not self.options.check_mode:
                     signaller.send(parent, signal.SIGCHLD)
                 self.report.told.add(pid)
+
+
+def _take_precedence(proc_root: str) -> None:
+    """Ahead of the storm in the queue for the processor. The scheduler shares it among sessions first (autogroup,
+    sched(7)), so leave that of the caller, which may be the storm's; a process group leader has to stay."""
+    with contextlib.suppress(OSError):
+        os.setsid()
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, -20)
+    if os.getsid(0) == os.getpid():
+        with contextlib.suppress(OSError), open(proc_root + "/self/autogroup", "w", encoding="ascii") as file:
+            file.write("-20")
 
 
 class _Interruption:

@@ -7,22 +7,49 @@ PRIVATE: may change in any release.
 
 from __future__ import annotations
 
+import itertools
 import typing as t
 
-from .._kernel import cgroups
+from .._kernel import cgroups, signals
 from .._kernel.processes import Process, ProcessTable
-from .plan import Scope
+from .plan import SCOPES, Scope, selectiveness
+from .selection import Selector
 
 _MOST_SCOPES = 64
 
 
+def kinds(selector: Selector, method: str) -> tuple[str, ...]:
+    """Which kinds of scope are worth a look, the strongest first."""
+    if method != "auto":
+        return (method,) if method in SCOPES else ()
+    if selectiveness(selector):
+        return ()
+    return SCOPES if signals.can_assume_users() else ("cgroup", "group")
+
+
 def survey(
-    table: ProcessTable, victims: t.Sequence[Process], others: t.Sequence[Process], judge: t.Callable[[int], bool]
+    kinds: t.Sequence[str],
+    table: ProcessTable,
+    victims: t.Sequence[Process],
+    others: t.Sequence[Process],
+    judge: t.Callable[[int], bool],
 ) -> list[Scope]:
-    """``judge`` looks again at a number that was no victim in the pass: gone by now, or a victim after all."""
-    if not victims:
-        return []
-    return _cgroups(table, victims, judge) + _users(table, victims, others, judge) + _groups(victims, others, judge)
+    """The scopes of each kind in turn, until one holds nothing but victims.
+
+    ``judge`` looks again at a number that was no victim in the pass: gone by now, or a victim after all.
+    """
+    look: dict[str, t.Callable[[], list[Scope]]] = {
+        "cgroup": lambda: _cgroups(table, victims, judge),
+        "user": lambda: _users(table, victims, others, judge),
+        "group": lambda: _groups(victims, others, judge),
+    }
+    found: list[Scope] = []
+    for kind in kinds if victims else ():
+        scopes = look[kind]()
+        found += scopes
+        if scopes and all(scope.strangers == 0 for scope in scopes):
+            break
+    return found
 
 
 def _cgroups(table: ProcessTable, victims: t.Sequence[Process], judge: t.Callable[[int], bool]) -> list[Scope]:
@@ -45,7 +72,8 @@ def _cgroups(table: ProcessTable, victims: t.Sequence[Process], judge: t.Callabl
             held = cgroups.members(candidate)
             if held is None or not cgroups.can_freeze(candidate):
                 break
-            strangers = sum(1 for pid in held - known if not judge(pid))
+            most = None if scope is None else 1  # above the first, one stranger is enough to know
+            strangers = len(list(itertools.islice((pid for pid in held - known if not judge(pid)), most)))
             if scope is None or not strangers:
                 scope, inside = Scope("cgroup", candidate, len(held) - strangers, strangers), held
             if strangers:

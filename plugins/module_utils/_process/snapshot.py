@@ -32,7 +32,7 @@ class Judgement:
         self.zombies: list[Process] = []
         self.others: list[Process] = []
 
-    def of(self, processes: t.Sequence[Process], kills_parents: bool, surveys: bool) -> Snapshot:
+    def of(self, processes: t.Sequence[Process], kills_parents: bool, kinds: t.Sequence[str]) -> Snapshot:
         tree = self.guard.tree if self.matcher.selector.needs_tree else None
         for process in processes:
             self._sort(process, tree)
@@ -43,7 +43,7 @@ class Judgement:
             self.protected,
             self.zombies,
             frozenset(process.identity for process in processes if process.is_stopped),
-            scopes.survey(self.table, self.victims, self.others, self._is_victim) if surveys else [],
+            scopes.survey(kinds, self.table, self.victims, self.others, self._is_victim),
             os.getpid(),
             signals.can_assume_users(),
         )
