@@ -70,15 +70,15 @@ class ActionModule(ActionBase):
         self._patience = self._read_patience(task_vars)
         self._python = self._choose_python(task_vars)
         try:
-            self._look_for_bars()
+            self._look_for_obstacles()
             self._set_pipelining(True)
             display.vvv(f"{self._task.action}: {self._slots()}", host=self._host)
             answer = self._execute_module(task_vars=self._with_python(task_vars))
-        except GiveWay as bar:
+        except GiveWay as obstacle:
             self._lean = False
             self._set_pipelining(False)
             self._warnings.append(
-                f"{self._task.action} takes the ordinary way: {bar}. It needs several sessions, 3 process slots or "
+                f"{self._task.action} takes the ordinary way: {obstacle}. It needs several sessions, 3 process slots or "
                 "more, and room for files below the remote temp directory; on a host without these it fails."
             )
             answer = self._execute_module(task_vars=task_vars)
@@ -113,7 +113,7 @@ class ActionModule(ActionBase):
 
     # --- the way to the host ---
 
-    def _look_for_bars(self) -> None:
+    def _look_for_obstacles(self) -> None:
         connection, become = self._connection, self._connection.become
         if not connection.has_pipelining:
             raise GiveWay(f"the {connection.transport} connection cannot send a module on standard input (pipelining)")

@@ -38,8 +38,7 @@ class Recorder:
         self.python = f"/bin/sh -c 'env >{self._record}; exec /usr/bin/python3'"
 
     def environment(self) -> dict[str, str]:
-        pairs = (line.partition("=") for line in self._record.read_text().splitlines())
-        return {name: value for name, _, value in pairs}
+        return dict(line.split("=", 1) for line in self._record.read_text().splitlines() if "=" in line)
 
 
 @pytest.fixture
