@@ -78,8 +78,8 @@ class ActionModule(ActionBase):
             self._lean = False
             self._set_pipelining(False)
             self._warnings.append(
-                f"{self._task.action} takes the ordinary way: {obstacle}. It needs several sessions, 3 process slots or "
-                "more, and room for files below the remote temp directory; on a host without these it fails."
+                f"{self._task.action} takes the ordinary way: {obstacle}. It needs several sessions, 3 process slots "
+                "or more, and room for files below the remote temp directory; on a host without these it fails."
             )
             answer = self._execute_module(task_vars=task_vars)
         result.update(answer)

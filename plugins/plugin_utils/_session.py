@@ -22,7 +22,7 @@ _FIRST_PAUSE, _GROWTH, _LONGEST_PAUSE = 0.05, 1.5, 1.0
 # ssh ends with 255 and often no word when the host cannot fork, so of its failures all are worth another try but those
 # that name a cause which time does not cure.
 _LASTING = re.compile(
-    r"permission denied|host key verification failed|remote host identification has changed|no matching .* found"
+    r"permission denied( \(|, please)|host key verification failed|identification has changed|no matching .* found"
     r"|could not resolve hostname|name or service not known|name resolution|no address associated"
     r"|connect to host .* timed out|connection refused|no route to host|network is unreachable|host is down"
     r"|too many authentication failures|received disconnect"
@@ -40,11 +40,10 @@ _NO_SLOT = re.compile(
 
 _NEEDS_TERMINAL = re.compile(r"must have a tty|a terminal is required|no tty present", re.IGNORECASE)
 
-# Said on success too, or only because the user asked ssh to be talkative: no reason for anything.
-_CHATTER = re.compile(
-    r"^(debug\d: .*|openssh_\S+ .*)$|warning: permanently added .*$|^data could not be sent .* over ssh:",
-    re.IGNORECASE | re.MULTILINE,
-)
+# What ansible-core puts in front of ssh's own words, and lines that say nothing: they come on success too, or only
+# because the user asked ssh to be talkative.
+_PREFACE = re.compile(r"^data could not be sent .* over ssh: ?", re.IGNORECASE | re.MULTILINE)
+_CHATTER = re.compile(r"^(debug\d: |openssh_\S+ |warning: permanently added ).*$", re.IGNORECASE | re.MULTILINE)
 
 # The wrapper's zip file goes to memory, which needs no inode and nothing to clean up. Where that cannot be had (not
 # Linux, no /proc) its own line stays, and it takes the first of TMPDIR, TEMP and TMP that can be written.
@@ -62,7 +61,7 @@ def pauses() -> Iterator[float]:
 
 def reason(text: str) -> str:
     """The one line worth showing of what a failed session said."""
-    lines = [line.strip() for line in _CHATTER.sub("", text.replace(STARTED, "")).splitlines()]
+    lines = [line.strip() for line in _words(text.replace(STARTED, "")).splitlines()]
     return next((line for line in reversed(lines) if line), "the session ended without a word")
 
 
@@ -70,10 +69,12 @@ def refused(text: str, ssh_failed: bool) -> bool:
     """Whether the target had no room to start anything: nothing ran, and it may run in a moment."""
     if STARTED in text:
         return False
-    said = _CHATTER.sub("", text)
-    if _NO_SLOT.search(said):
-        return True
-    return ssh_failed and not _LASTING.search(said)
+    words = _words(text)
+    return bool(_NO_SLOT.search(words)) or (ssh_failed and not _LASTING.search(words))
+
+
+def _words(text: str) -> str:
+    return _CHATTER.sub("", _PREFACE.sub("", text))
 
 
 def asks_for_terminal(ssh_arguments: str) -> bool:

@@ -22,6 +22,7 @@ NO_SLOT_OVER_SSH = {
     "the same through a live connection": "",
     "the same, talkative": "OpenSSH_9.2p1 Debian-2+deb12u7, OpenSSL 3.0.17\ndebug1: Reading configuration data\n"
     "debug1: Connection refused by nobody: permission denied\n",
+    "the same below a banner": "Permission denied to all who have no business here.\nexec request failed on channel 0",
     "a live connection takes no more": "mux_client_request_session: session request failed: Session open refused by "
     "peer\nkex_exchange_identification: Connection closed by remote host",
     "a host too busy to greet": "Connection timed out during banner exchange\n"
@@ -100,6 +101,8 @@ def test_any_other_failure_is_not(said: str) -> None:
     [
         (SSH, "the session ended without a word"),
         (f"{SSH}kex_exchange_identification: no\r\nConnection reset by 192.0.2.7 port 22\r\n", "Connection reset by"),
+        (f"{SSH}OpenSSH_9.2p1 Debian-2, OpenSSL 3.0.19\ndebug1: a", "the session ended without a word"),
+        (f"{SSH}Warning: Permanently added '192.0.2.7' (ED25519) to the list of known hosts.", "the session ended"),
         (f"{SSH}debug1: a\nexec request failed on channel 0\ndebug1: b", "exec request failed on channel 0"),
         (f"{_session.STARTED}\nsudo: no", "sudo: no"),
     ],
