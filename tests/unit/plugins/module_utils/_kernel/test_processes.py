@@ -296,7 +296,7 @@ class TestTable:
 
     def test_the_proc_of_another_namespace_is_refused_with_the_next_step(self, tmp_path: Path) -> None:
         os.symlink(str(os.getpid() + 1), tmp_path / "self")
-        with pytest.raises(Refused, match="another PID namespace .* mount a /proc of this namespace"):
+        with pytest.raises(Refused, match=r"another PID namespace .* mount a /proc of this namespace"):
             ProcessTable(str(tmp_path)).check()
 
     def test_the_true_proc_passes(self) -> None:

@@ -158,7 +158,7 @@ def test_without_a_free_descriptor_it_raises_and_does_not_say_gone(signaller: Si
         os.close(spare)
         resource.setrlimit(resource.RLIMIT_NOFILE, (spare, hard))
         try:
-            with pytest.raises((OSError, Refused), match="descriptor|open files"):
+            with pytest.raises((OSError, Refused), match=r"descriptor|open files"):
                 signaller.send(child, signal.SIGKILL)
             if signaller.uses_pidfd:
                 assert signaller.send_open(opened[0], child, signal.SIGSTOP) == SENT, "it has its descriptor already"
@@ -170,12 +170,10 @@ def test_without_a_free_descriptor_it_raises_and_does_not_say_gone(signaller: Si
 
 @needs_pidfd
 def test_ctypes_reports_the_error_of_the_call() -> None:
-    with pytest.raises(OSError) as caught:
+    with pytest.raises(OSError, match=os.strerror(errno.EINVAL)):
         signals._pidfd_open(-1)
-    assert caught.value.errno == errno.EINVAL
-    with pytest.raises(OSError) as caught:
+    with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
         signals._pidfd_send_signal(-1, 0)
-    assert caught.value.errno == errno.EBADF
 
 
 @needs_pidfd
@@ -222,8 +220,7 @@ print(signals.Signaller(table).send(table.read(os.getpid()), 0))
     path = os.pathsep.join(entry for entry in sys.path if entry)
     done = subprocess.run(
         [sys.executable, "-c", program],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         env={**os.environ, "PYTHONPATH": path},
         check=False,
     )

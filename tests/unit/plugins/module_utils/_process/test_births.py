@@ -17,6 +17,7 @@ from ansible_collections.hostcare.remediation.tests.unit.support.children import
 from ansible_collections.hostcare.remediation.tests.unit.support.proc_tree import ProcTree
 
 RESERVED, PID_MAX = 300, 312
+Events = t.List[object]
 
 
 class Kernel:
@@ -52,7 +53,7 @@ EVENTS = st.lists(st.sampled_from(["fork", "fail"]) | st.integers(RESERVED, PID_
 KERNELS = st.builds(Kernel, st.sets(st.integers(RESERVED, PID_MAX - 1)), st.integers(RESERVED + 1, PID_MAX))
 
 
-def happen(kernel: Kernel, events: t.Iterable[t.Union[str, int]]) -> None:
+def happen(kernel: Kernel, events: Events) -> None:
     for event in events:
         if isinstance(event, int):
             kernel.alive.pop(event, None)
@@ -68,7 +69,7 @@ def births(tmp_path_factory: pytest.TempPathFactory) -> Births:
 
 
 @given(KERNELS, EVENTS)
-def test_where_none_was_counted_none_is_new(kernel: Kernel, events: list[t.Union[str, int]]) -> None:
+def test_where_none_was_counted_none_is_new(kernel: Kernel, events: Events) -> None:
     before, known = kernel.mark(), dict(kernel.alive)
     happen(kernel, events)
     if none_between(before, kernel.mark()):
@@ -77,9 +78,7 @@ def test_where_none_was_counted_none_is_new(kernel: Kernel, events: list[t.Union
 
 @example(kernel=Kernel({303}, 303), events=[303, "fork"])
 @given(kernel=KERNELS, events=EVENTS)
-def test_a_number_that_was_listed_is_still_the_same_process(
-    births: Births, kernel: Kernel, events: list[t.Union[str, int]]
-) -> None:
+def test_a_number_that_was_listed_is_still_the_same_process(births: Births, kernel: Kernel, events: Events) -> None:
     """Else the look at who was born since, which leaves out the numbers it knows, overlooks a new owner of one."""
     before, listed = kernel.mark(), dict(kernel.alive)
     happen(kernel, events)

@@ -238,7 +238,9 @@ def test_protect_by_command_line_is_asked_once_it_is_stopped(host: Host) -> None
 
 def test_every_protect_with_a_command_line_is_asked(host: Host) -> None:
     made = host.add(process(900, pgid=900, sid=900), cmdline=b"worker\0--letter\0")
-    guard = host.guard([{"name": ["worker"], "cmdline_regex": "--bill"}, {"name": ["worker"], "cmdline_regex": "--let"}])
+    guard = host.guard(
+        [{"name": ["worker"], "cmdline_regex": "--bill"}, {"name": ["worker"], "cmdline_regex": "--let"}]
+    )
     assert guard.reason_when_stopped(made) == "it matches protect"
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -158,10 +159,8 @@ def test_lines_of_a_later_version_are_passed_over(journal: Journal) -> None:
 def test_garbage_is_nothing_or_refused(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
     journal = Journal(str(tmp_path_factory.mktemp("journal")), NAMESPACE, BOOT)
     write(journal, raw)
-    try:
+    with contextlib.suppress(Refused):
         assert journal.load().is_empty
-    except Refused as refusal:
-        assert "remove it" in str(refusal)
 
 
 class TestTrust:
@@ -315,13 +314,14 @@ class TestNoRoom:
 
 
 def fill(path: Path) -> None:
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        _write_for_ever(path)
+
+
+def _write_for_ever(path: Path) -> t.NoReturn:
     with open(path, "wb", buffering=0) as file:
         while True:
-            try:
-                file.write(b"x" * 512)
-            except OSError as error:
-                assert error.errno == errno.ENOSPC
-                return
+            file.write(b"x" * 512)
 
 
 def mount(point: str, options: str) -> None:
@@ -355,7 +355,7 @@ def test_the_file_of_the_host(tmp_path: Path) -> None:
 def test_one_run_at_a_time(tmp_path: Path) -> None:
     root = str(ProcTree(tmp_path / "proc").root)
     first = Journal.lock(root)
-    with pytest.raises(Refused, match="another run is at work .* wait for it"):
+    with pytest.raises(Refused, match=r"another run is at work .* wait for it"):
         Journal.lock(root)
     os.close(first)
     os.close(Journal.lock(root))
@@ -370,5 +370,3 @@ def test_no_descriptor_is_left_open(journal: Journal) -> None:
     journal.load()
     journal.close()
     assert os.listdir("/proc/self/fd") == before
-
-

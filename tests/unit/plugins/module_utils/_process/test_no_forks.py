@@ -44,7 +44,7 @@ def forbid_forks() -> None:
 @pytest.mark.parametrize(
     "attempt",
     [
-        lambda: os.fork(),
+        lambda: os.fork(),  # noqa: PLW0108 - looked up once it is closed
         lambda: os.system("true"),
         lambda: os.popen("true"),
         lambda: os.spawnv(os.P_WAIT, "/bin/true", ["true"]),
@@ -85,6 +85,10 @@ def test_a_remedy_needs_none(tmp_path: Path, state: str, method: str, check_mode
                 Options(state, selector, method=method, check_mode=check_mode, zombies="signal_parent", grace_period=1)
             )
             assert not outcome.problem
-            return remedy.run(Options("thawed", None, check_mode=check_mode)).result if state == "frozen" else outcome.result
+            return (
+                remedy.run(Options("thawed", None, check_mode=check_mode)).result
+                if state == "frozen"
+                else outcome.result
+            )
 
         assert in_child(run)["matched"] == (0 if check_mode and state == "frozen" else selector and len(selector.pids))

@@ -61,14 +61,17 @@ def test_other_protected_processes_are_left_alone_and_the_rest_is_taken() -> Non
 
 
 @pytest.mark.parametrize(
-    "count, brake, refused", [(10, 10, False), (10, 11, False), (10, 9, True), (1, 0, True), (1, -1, True), (0, 0, False)]
+    "count, brake, refused",
+    [(10, 10, False), (10, 11, False), (10, 9, True), (1, 0, True), (1, -1, True), (0, 0, False)],
 )
 def test_the_brake_names_the_count_and_the_option(count: int, brake: int, refused: bool) -> None:
     found = snapshot(VICTIMS[:count])
     if not refused:
         assert len(make(found, BY_NAME, "auto", brake).victims) == count
         return
-    with pytest.raises(Refused, match=f"^{count} processes match, more than max_victims {brake} .* nothing was touched") as e:
+    with pytest.raises(
+        Refused, match=f"^{count} processes match, more than max_victims {brake} .* nothing was touched"
+    ) as e:
         make(found, BY_NAME, "auto", brake)
     assert f"set max_victims to {count} or more" in str(e.value)
 
@@ -112,7 +115,10 @@ def test_auto_takes_the_strongest_that_holds_nothing_else(scopes: list[Scope], m
 
 def test_scan_says_why_nothing_stronger_fits() -> None:
     reason = choose(snapshot(scopes=[spoiled(CGROUP), spoiled(USER)]), BY_NAME, "auto")[2]
-    assert reason == "cgroup: /cg/app also holds 2 others; user: 1000 also holds 2 others; group: no group holds the victims"
+    assert (
+        reason
+        == "cgroup: /cg/app also holds 2 others; user: 1000 also holds 2 others; group: no group holds the victims"
+    )
 
 
 @pytest.mark.parametrize("method", ["scan", "pause"])

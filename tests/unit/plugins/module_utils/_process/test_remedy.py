@@ -159,7 +159,9 @@ def _leave_no_sigterm() -> None:
     signal.pause()
 
 
-@pytest.mark.parametrize("life, ended", [(signal.pause, "terminated"), (_ignore_term, "killed"), (_leave_no_sigterm, "killed")])
+@pytest.mark.parametrize(
+    "life, ended", [(signal.pause, "terminated"), (_ignore_term, "killed"), (_leave_no_sigterm, "killed")]
+)
 def test_terminated(host: Host, life: t.Callable[[], None], ended: str) -> None:
     with sleeping(life=life) as child:
         wait_for(lambda: states(child) == "S", "it sleeps")

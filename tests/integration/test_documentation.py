@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026 The hostcare.remediation authors
+"""The documentation of the modules says what they take and what they return: no less, no more, and of which type."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import typing as t
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ansible_collections.hostcare.remediation.plugins.module_utils._headroom import resources
+from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.processes import ProcessTable
+from ansible_collections.hostcare.remediation.plugins.module_utils._process import evidence
+from ansible_collections.hostcare.remediation.plugins.module_utils._process.report import Report
+from ansible_collections.hostcare.remediation.tests.unit.support.children import sleeping
+from ansible_collections.hostcare.remediation.tests.unit.support.proc_tree import ProcTree, process
+
+COLLECTION = "hostcare.remediation."
+MODULES = sorted(path.stem for path in (Path(__file__).parents[2] / "plugins" / "modules").glob("[a-z]*.py"))
+TYPES = {"str": str, "int": int, "bool": bool, "float": (float, int), "list": list, "dict": dict}
+
+
+def load(name: str) -> ModuleType:
+    return importlib.import_module(f"ansible_collections.hostcare.remediation.plugins.modules.{name}")
+
+
+def examples(name: str) -> list[dict[str, t.Any]]:
+    return list(yaml.safe_load(load(name).EXAMPLES))
+
+
+class Asked(Exception):
+    """Carries what the module asked `AnsibleModule` for."""
+
+
+def specification(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, t.Any]:
+    def ask(**given: t.Any) -> t.NoReturn:
+        raise Asked(given)
+
+    module = load(name)
+    monkeypatch.setattr(module, "AnsibleModule", ask)
+    with pytest.raises(Asked) as asked:
+        module.main()
+    return dict(asked.value.args[0])
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_example_shows_the_module_and_has_a_name(name: str) -> None:
+    tasks = examples(name)
+    assert any(COLLECTION + name in task for task in tasks)
+    assert all(task.get("name") for task in tasks)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_module_accepts_the_arguments_of_its_examples(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = specification(name, monkeypatch)
+    names = ("mutually_exclusive", "required_together", "required_one_of", "required_if", "required_by")
+    validator = ArgumentSpecValidator(given["argument_spec"], **{key: given.get(key) for key in names})
+    for task in examples(name):
+        if COLLECTION + name in task:
+            result = validator.validate(task[COLLECTION + name] or {})
+            assert result.error_messages == [], task["name"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_has_a_check_mode(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert specification(name, monkeypatch)["supports_check_mode"] is True
+
+
+def differences(documented: dict[str, t.Any], value: t.Any, where: str) -> list[str]:
+    """Between a ``contains`` of RETURN and a dictionary that was returned; null has no type."""
+    found = [f"{where}.{key}: returned and not documented" for key in value.keys() - documented.keys()]
+    found += [f"{where}.{key}: documented and not returned" for key in documented.keys() - value.keys()]
+    for key in documented.keys() & value.keys():
+        found += _of_one(documented[key], value[key], f"{where}.{key}")
+    return found
+
+
+def _of_one(documented: dict[str, t.Any], value: t.Any, where: str) -> list[str]:
+    kind = documented["type"]
+    if value is None:
+        return []
+    if not isinstance(value, TYPES[kind]) or (kind != "bool" and isinstance(value, bool)):
+        return [f"{where}: {kind} is documented, {type(value).__name__} returned"]
+    if kind == "dict":
+        return differences(documented["contains"], value, where) if "contains" in documented else []
+    if kind == "list":
+        element = {"type": documented["elements"], **{k: v for k, v in documented.items() if k == "contains"}}
+        if not value:
+            return [f"{where}: nothing to compare with"]
+        return [line for index, item in enumerate(value) for line in _of_one(element, item, f"{where}[{index}]")]
+    return []
+
+
+def documented(name: str) -> dict[str, t.Any]:
+    return dict(yaml.safe_load(load(name).RETURN))
+
+
+def test_what_rogue_process_returns() -> None:
+    table = ProcessTable()
+    report = Report(table, "killed")
+    own = table.read(os.getpid())
+    assert own is not None
+    with sleeping() as child:
+        report.group([child], "meets name")
+        report.protected = [(own, "it is this module itself")]
+        report.survivors = [(child, "it did not end in time")]
+        report.zombies = [child]
+        report.evidence = evidence.collect(report.describer, [child], 1)
+        report.actions = ["killed 1 processes"]
+        table.denied = 1
+        returned = report.render()
+    assert evidence.psutil is not None, "the whole evidence takes psutil"
+    assert None not in returned["evidence"][0].values()
+    assert isinstance(returned.pop("changed"), bool)
+    assert differences(documented("rogue_process"), returned, "rogue_process") == []
+
+
+def test_what_headroom_info_returns(tmp_path: Path) -> None:
+    tree = ProcTree(tmp_path / "proc", init=False)  # hidden, so that the view is partial
+    for pid in range(100, 160):
+        tree.add(process(pid, b"bomb", ppid=os.getpid(), pgid=100, sid=100), uid=54321, limit="100")
+    tree.add(process(200, b"undead", state="Z", ppid=os.getpid()))
+    tree.write("self/mountinfo", f"1 1 0:1 / {tmp_path} rw - cgroup2 none rw\n")
+    (tmp_path / "user.slice").mkdir()
+    (tmp_path / "user.slice" / "pids.max").write_text("90\n")
+    (tmp_path / "user.slice" / "pids.current").write_text("61\n")
+    returned = resources.report(10, 20.0, str(tree.root))
+    assert {one["limit_name"] for one in returned["resources"]} == {
+        "kernel.pid_max", "kernel.threads-max", "RLIMIT_NPROC", "pids.max",
+    }  # fmt: skip
+    assert differences(documented("headroom_info"), returned, "headroom_info") == []
+
+
+def test_what_headroom_info_returns_of_this_machine() -> None:
+    returned = resources.report(10, 20.0)
+    found = differences(documented("headroom_info"), returned, "headroom_info")
+    assert [line for line in found if not line.endswith("nothing to compare with")] == []
