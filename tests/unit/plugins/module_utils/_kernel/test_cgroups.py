@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel import cgroups
@@ -76,6 +76,7 @@ def test_a_mount_point_cannot_forge_a_line(mark: str) -> None:
     assert parse_mounts(V2 + forged)[""].point == "/sys/fs/cgroup"
 
 
+@example("-")
 @given(st.text(max_size=200))
 def test_garbage_never_raises(content: str) -> None:
     parse_mounts(content)
