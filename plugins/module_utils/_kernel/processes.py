@@ -65,8 +65,9 @@ class Process(t.NamedTuple):
 
 
 class Status(t.NamedTuple):
-    """From ``/proc/PID/status``: every uid, how many PID namespaces deep, a pending SIGSTOP, context switches."""
+    """``/proc/PID/status``: state, every uid, how many PID namespaces deep, a pending SIGSTOP, context switches."""
 
+    state: str
     real_uid: int
     effective_uid: int
     saved_uid: int
@@ -104,7 +105,7 @@ def parse_stat(raw: bytes, owner: int) -> Process | None:
         return None
 
 
-_STATUS_LINE = re.compile(rb"^(Uid|NSpid|SigPnd|ShdPnd|(?:non)?voluntary_ctxt_switches):\s*(.*)$", re.MULTILINE)
+_STATUS_LINE = re.compile(rb"^(State|Uid|NSpid|SigPnd|ShdPnd|(?:non)?voluntary_ctxt_switches):\s*(.*)$", re.MULTILINE)
 
 
 def parse_status(raw: bytes) -> Status | None:
@@ -114,6 +115,7 @@ def parse_status(raw: bytes) -> Status | None:
         uids = [int(uid) for uid in found[b"Uid"].split()]
         pending = int(found.get(b"SigPnd", b"0"), 16) | int(found.get(b"ShdPnd", b"0"), 16)
         return Status(
+            found.get(b"State", b"?")[:1].decode("ascii", "replace"),
             uids[0],
             uids[1],
             uids[2],
@@ -238,6 +240,14 @@ class ProcessTable:
     def status(self, pid: int) -> Status | None:
         raw = self._bytes(pid, "status")
         return None if raw is None else parse_status(raw)
+
+    def is_stopping(self, process: Process) -> bool:
+        """Stopped by a signal, or about to be: it has to run once more to come to a halt."""
+        for _look in range(2):  # the kernel writes state and signals one after the other, the stop may come between
+            status = self.status(process.pid)
+            if status is not None and (status.state == "T" or status.stop_pending):
+                return True
+        return False
 
     def threads_stopped(self, pid: int) -> bool:
         """True where no thread of the process can run: each is stopped or dead."""

@@ -372,7 +372,9 @@ class Freezer:
 
     def _wake_if_stranger(self, process: Process) -> None:
         """A sweep may have stopped one that came in after the plan: it is in state T, was not before, is no victim."""
-        if (self.swept_users or self.swept_groups) and process.state == "T" and self._was_swept(process):
+        if not self.swept_users and not self.swept_groups:
+            return
+        if self._was_swept(process) and self.table.is_stopping(process):
             self.signaller.send(process, signal.SIGCONT)
 
     def restore_limits(self) -> None:

@@ -4,7 +4,7 @@
 
 A text file, one fact a line, only ever appended to while a remedy runs:
 
-    boot ID                      the boot all the other lines belong to
+    boot ID/START                the boot, and the start of PID 1, that all the other lines belong to
     process PID START            stopped by us
     stopped PID START            found stopped before a sweep: never to be woken
     user UID | group PGID        a sweep: everything of it in state T, but for the lines above, is ours
@@ -22,6 +22,7 @@ import stat
 import typing as t
 
 from .._kernel.errors import Refused
+from .._kernel.processes import ProcessTable
 
 Identity = t.Tuple[int, int]
 
@@ -78,6 +79,9 @@ class Journal:
         """``/run/hostcare`` for root, the user's own runtime directory for others."""
         with open(proc_root + "/sys/kernel/random/boot_id", encoding="ascii") as file:
             boot = file.read().strip()
+        # The number of a PID namespace is used again, the start of its PID 1 is not.
+        init = ProcessTable(proc_root).read(1)
+        boot += f"/{init.start if init else 0}"
         base = "/run" if os.geteuid() == 0 else f"/run/user/{os.geteuid()}"
         return cls(os.path.join(base, "hostcare"), os.stat(proc_root + "/self/ns/pid").st_ino, boot)
 

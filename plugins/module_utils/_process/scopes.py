@@ -72,7 +72,7 @@ def _cgroups(table: ProcessTable, victims: t.Sequence[Process], judge: t.Callabl
             held = cgroups.members(candidate)
             if held is None or not cgroups.can_freeze(candidate):
                 break
-            most = None if scope is None else 1  # above the first, one stranger is enough to know
+            most: int | None = None if scope is None else 1  # above the first, one stranger is enough to know
             strangers = len(list(itertools.islice((pid for pid in held - known if not judge(pid)), most)))
             if scope is None or not strangers:
                 scope, inside = Scope("cgroup", candidate, len(held) - strangers, strangers), held

@@ -55,7 +55,7 @@ class Wanted:
         self.cgroups = [path for path in memory.cgroups if selector is None or pids & held[path]]
         self.limits = [(path, old) for path, old in memory.limits if selector is None or path in self.cgroups]
         inside = {pid for path in self.cgroups for pid in held[path]}
-        self.processes = [p for p in meant if p.pid in inside or (p.state == "T" and self._is_ours(p))]
+        self.processes = [process for process in meant if process.pid in inside or self._is_ours(process)]
 
     @staticmethod
     def _is_meant(matcher: Matcher, process: Process, tree: Tree) -> bool:
@@ -69,7 +69,8 @@ class Wanted:
         if process.identity in memory.stopped or not (memory.users or memory.groups):
             return False
         status = self.table.status(process.pid)
-        return process.pgid in memory.groups or (status is not None and status.real_uid in memory.users)
+        swept = process.pgid in memory.groups or (status is not None and status.real_uid in memory.users)
+        return swept and self.table.is_stopping(process)
 
     def wake(self) -> int:
         """How many may not be signalled."""
@@ -78,7 +79,7 @@ class Wanted:
         for path, old in self.limits:
             cgroups.write(path, "pids.max", old)
         signaller = signals.Signaller(self.table)
-        ours = [process for process in self.processes if process.state == "T" and self._is_ours(process)]
+        ours = [process for process in self.processes if self._is_ours(process)]
         return sum(signaller.send(process, signal.SIGCONT) == signals.DENIED for process in ours)
 
     def rest(self) -> Memory:
