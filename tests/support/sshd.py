@@ -36,6 +36,21 @@ class PrivateSshd:
         self.log = self.home / "log"
 
     def __enter__(self) -> PrivateSshd:
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close_masters()
+        if self._server is not None:
+            self._server.kill()
+            self._server.wait()
+        shutil.rmtree(self.home)
+
+    def _start(self) -> None:
         for name in ("host", "client"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.home / name], check=True)
         self.home.chmod(0o755)  # a login that is not root reads its authorized keys here
@@ -59,14 +74,6 @@ class PrivateSshd:
             env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin"},
         )
         self._wait_until_it_listens()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.close_masters()
-        if self._server is not None:
-            self._server.kill()
-            self._server.wait()
-        shutil.rmtree(self.home)
 
     def _wait_until_it_listens(self) -> None:
         assert self._server is not None
