@@ -270,11 +270,6 @@ class TestOrder:
         host.add(process(901, ppid=900, pgid=900, sid=900), namespace=NESTED)
         assert self.verdicts(host, [900, 901]) == self.verdicts(host, [901, 900])
 
-    def test_a_process_that_was_moved_to_another_cgroup(self, host: Host) -> None:
-        host.add(process(900, pgid=900, sid=900))
-        host.add(process(901, ppid=900, pgid=900, sid=900), cgroup="0::/init.scope\n")
-        assert self.verdicts(host, [900, 901]) == self.verdicts(host, [901, 900])
-
 
 def test_the_real_host_protects_the_tests_and_not_a_child_in_a_session_of_its_own() -> None:
     from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.processes import ProcessTable

@@ -50,6 +50,12 @@ class Host:
     def journal(self) -> Journal:
         return Journal(self.directory, 1, self.boot)
 
+    def remember(self, memory: Memory) -> None:
+        journal = self.journal
+        journal.open()
+        journal.replace(memory)
+        assert not journal.problem
+
     def inhabit(self) -> None:
         """To be called in a child."""
         Journal.of_host = lambda _proc_root="/proc": self.journal  # type: ignore[method-assign, assignment]
@@ -477,7 +483,7 @@ class TestAfterACrash:
         with sleeping() as other:
             os.kill(other.pid, signal.SIGSTOP)
             wait_for(lambda: states(other) == "T", "it stops")
-            host.journal.replace(Memory(processes=frozenset([(other.pid, other.start - 1)])))
+            host.remember(Memory(processes=frozenset([(other.pid, other.start - 1)])))
             assert not host.run("thawed", None).result["changed"]
             assert states(other) == "T"
 
@@ -516,6 +522,19 @@ class TestCgroup:
             host.run("frozen", these(child), method="cgroup")
             host.run("thawed", None)
             assert cgroups.is_frozen(directory)
+
+    def test_one_that_will_not_thaw_is_named_and_remembered(self, host: Host, tmp_path: Path) -> None:
+        """A cgroup file system that became read-only; plain files stand for it."""
+        with sleeping() as child:
+            directory = tmp_path / "cgroup"
+            directory.mkdir()
+            (directory / "cgroup.procs").write_text(f"{child.pid}\n")
+            (directory / "cgroup.freeze").mkdir()  # can be written by nobody
+            host.remember(Memory(cgroups=(str(directory),)))
+            outcome = host.run("thawed", None)
+            assert str(directory) in outcome.problem
+            assert not outcome.result["converged"]
+            assert host.journal.load().cgroups == (str(directory),)
 
 
 class TestNothingIsLeftFrozen:
