@@ -194,7 +194,7 @@ def test_who_is_suspect(host: Host, count: int, others: int, young: bool, suspec
 @pytest.mark.parametrize("comm", HOSTILE_COMMS)
 def test_the_selector_of_a_suspect_selects_it_whatever_it_calls_itself(host: Host, comm: bytes) -> None:
     """Else a bomb escapes the proposal by its name."""
-    host.add(60, comm)
+    host.add(60, comm, uid=os.geteuid())
     (suspect,) = host.report()["suspects"]
     table = host.tree.table
     matcher = Matcher(parse(suspect["selector"]), table)
