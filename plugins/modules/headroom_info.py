@@ -66,7 +66,9 @@ resources:
       type: str
       sample: RLIMIT_NPROC
     used:
-      description: Threads that count against it.
+      description:
+        - Threads that count against it. For C(kernel.pid_max) also the numbers below 300, which the kernel gives out
+          only once.
       type: int
       sample: 1997
     limit:

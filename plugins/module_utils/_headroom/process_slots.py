@@ -14,16 +14,19 @@ import typing as t
 
 from .._kernel import cgroups
 from .._kernel.errors import Refused
+from .._kernel.processes import text
 from .._process.guard import Guard
 from .survey import Survey, Task
 
 INCIDENT = "process_storm"
 _SUSPECT_LEAST = 50  # processes; below it no group is out of proportion
 _SUSPECT_SHARE = 0.25
+_RESERVED = 300
 
 
 def limits(survey: Survey, top: int) -> list[dict[str, t.Any]]:
     """Host, users, cgroups, the scarcest first; the scarcest of all is binding. At most ``top`` users and cgroups."""
+    top = max(0, top)
     found = _host(survey)
     users = sorted(_users(survey), key=_scarcity)[:top]
     groups = sorted(_cgroups(survey), key=_scarcity)[:top]
@@ -37,8 +40,8 @@ def limits(survey: Survey, top: int) -> list[dict[str, t.Any]]:
     return found
 
 
-def _scarcity(limit: dict[str, t.Any]) -> tuple[float, int]:
-    return (-(limit["share"] or 0.0), limit["free"] if limit["free"] is not None else 1 << 62)
+def _scarcity(limit: dict[str, t.Any]) -> tuple[float, int, str]:
+    return (-(limit["share"] or 0.0), limit["free"] if limit["free"] is not None else 1 << 62, limit["scope"])
 
 
 def _limit(
@@ -51,7 +54,7 @@ def _limit(
         "used": used,
         "limit": limit,
         "free": None if limit is None else max(0, limit - used),
-        "share": None if not limit else round(used / limit, 4),
+        "share": None if limit is None else round(used / limit, 4) if limit else float(max(used, 1)),
         "stops_root": stops_root,
         "members": members,
     }
@@ -60,7 +63,7 @@ def _limit(
 def _host(survey: Survey) -> list[dict[str, t.Any]]:
     table = survey.table
     machine_tasks = table.load()[0]
-    in_namespace = survey.threads + survey.kernel_threads
+    in_namespace = survey.threads + survey.kernel_threads + _lost_numbers(survey)
     return [
         _limit("host", "kernel.pid_max", in_namespace, table.number("sys", "kernel", "pid_max"), True, survey.tasks),
         _limit(
@@ -72,6 +75,14 @@ def _host(survey: Survey) -> list[dict[str, t.Any]]:
             survey.tasks,
         ),
     ]
+
+
+def _lost_numbers(survey: Survey) -> int:
+    """Free numbers below 300, which the kernel gives out in its first round only (RESERVED_PIDS, kernel/pid.c)."""
+    numbers = [task.process.pid for task in survey.tasks]
+    if survey.table.load()[1] >= max(numbers, default=0):
+        return 0  # the first round, as far as can be seen
+    return max(0, _RESERVED - survey.kernel_threads - sum(1 for number in numbers if number < _RESERVED))
 
 
 def _users(survey: Survey) -> list[dict[str, t.Any]]:
@@ -105,7 +116,7 @@ def _cgroups(survey: Survey) -> list[dict[str, t.Any]]:
         limit = cgroups.number(directory, "pids.max")
         used = cgroups.number(directory, "pids.current")
         if limit is not None and used is not None:
-            path = directory[len(hierarchies.top(directory)) :] or "/"
+            path = text(directory[len(hierarchies.top(directory)) :]) or "/"
             found.append(_limit(f"cgroup {path}", "pids.max", used, limit, True, tasks))
     return found
 
@@ -146,7 +157,7 @@ def _grouped(tasks: list[Task], key: t.Callable[[Task], t.Any], top: int) -> lis
     groups: dict[t.Any, list[Task]] = {}
     for task in tasks:
         groups.setdefault(key(task), []).append(task)
-    largest = sorted(groups.items(), key=lambda item: (-len(item[1]), str(item[0])))[:top]
+    largest = sorted(groups.items(), key=lambda item: (-len(item[1]), str(item[0])))[: max(0, top)]
     return [
         {
             "key": name,
@@ -165,7 +176,7 @@ def _zombie_parents(survey: Survey, top: int) -> list[dict[str, t.Any]]:
         if task.process.is_dead:
             counts[task.process.ppid] = counts.get(task.process.ppid, 0) + 1
     by_pid = {task.process.pid: task for task in survey.tasks}
-    worst = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:top]
+    worst = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[: max(0, top)]
     return [
         {
             "pid": pid,
@@ -181,17 +192,17 @@ def _zombie_parents(survey: Survey, top: int) -> list[dict[str, t.Any]]:
 def suspects(survey: Survey, top: int) -> list[dict[str, t.Any]]:
     """Groups of one name and user out of proportion, worst first. A proposal, not a verdict."""
     guard = Guard(survey.table, [task.process for task in survey.tasks], include_containers=True)
-    groups: dict[tuple[str, str], list[Task]] = {}
+    groups: dict[tuple[bytes, str], list[Task]] = {}
     for task in survey.tasks:
-        groups.setdefault((task.process.name, task.user), []).append(task)
+        groups.setdefault((task.process.comm, task.user), []).append(task)
     total = max(1, len(survey.tasks))
     found = []
-    for (name, user), tasks in groups.items():
+    for (comm, user), tasks in groups.items():
         share = len(tasks) / total
         young = sum(1 for task in tasks if task.young)
         if len(tasks) < _SUSPECT_LEAST or (share < _SUSPECT_SHARE and young * 4 < total):
             continue
-        reasons = [f"{len(tasks)} of {total} processes ({share:.0%}) are {name} of {user}"]
+        reasons = [f"{len(tasks)} of {total} processes ({share:.0%}) are {text(comm)} of {user}"]
         if young:
             reasons.append(f"{young} of them started within the last minute")
         units = sorted({task.unit for task in tasks})
@@ -201,18 +212,18 @@ def suspects(survey: Survey, top: int) -> list[dict[str, t.Any]]:
             reasons.append("they are protected, so rogue_process would leave them alone")
         found.append(
             {
-                "selector": _selector(name, user, units),
+                "selector": _selector(comm, user, units),
                 "processes": len(tasks),
                 "share": round(share, 4),
                 "young": young,
                 "reasons": reasons,
             }
         )
-    return sorted(found, key=_suspicion)[:top]
+    return sorted(found, key=_suspicion)[: max(0, top)]
 
 
-def _suspicion(suspect: dict[str, t.Any]) -> tuple[int, int]:
-    return (-suspect["young"], -suspect["processes"])
+def _suspicion(suspect: dict[str, t.Any]) -> tuple[int, int, str]:
+    return (-suspect["young"], -suspect["processes"], str(suspect["selector"]))
 
 
 def _is_protected(guard: Guard, task: Task) -> bool:
@@ -222,9 +233,14 @@ def _is_protected(guard: Guard, task: Task) -> bool:
         return False
 
 
-def _selector(name: str, user: str, units: list[str]) -> dict[str, t.Any]:
-    """Ready for rogue_process: the unit narrows it where there is one for all."""
-    selector: dict[str, t.Any] = {"name": [name], "user": [user]}
-    if len(units) == 1 and "." in units[0] and not units[0].startswith("/"):
+def _selector(comm: bytes, user: str, units: list[str]) -> dict[str, t.Any]:
+    """Ready for rogue_process: the unit narrows it where there is one for all. A name that is no text, or none at all,
+    is given as a regular expression."""
+    name = text(comm)
+    plain = bool(comm) and name.encode("utf-8") == comm
+    exactly = "".join(chr(byte) if chr(byte).isalnum() and byte < 128 else f"\\x{byte:02x}" for byte in comm)
+    selector: dict[str, t.Any] = {"name": [name]} if plain else {"name_regex": f"^{exactly}\\Z"}
+    selector["user"] = [user]
+    if len(units) == 1 and "." in units[0] and not units[0].startswith("/") and "\\x" not in units[0]:
         selector["unit"] = units
     return selector

@@ -27,7 +27,9 @@ def report(top: int, time_budget: float, proc_root: str = "/proc") -> dict[str, 
     resources = [limit for resource in _RESOURCES for limit in resource.limits(survey, top)]
     reasons = list(survey.gaps)
     if table.denied:
-        reasons.append(f"{table.denied} reads below {table.root} were denied: run as root to see all")
+        reasons.append(
+            f"{table.denied} reads below {table.root} were denied: run as root, in a container with CAP_SYS_PTRACE"
+        )
     return {
         "schema_version": SCHEMA_VERSION,
         "resources": resources,

@@ -11,7 +11,7 @@ import time
 import typing as t
 
 from .._kernel.cgroups import Hierarchies
-from .._kernel.processes import Process, ProcessTable, unit_of, unit_path
+from .._kernel.processes import Process, ProcessTable, text, unit_of, unit_path
 from .._process.evidence import Describer
 
 _YOUNG = 60.0  # seconds
@@ -53,6 +53,7 @@ class Survey(t.NamedTuple):
             if time.monotonic() > deadline:
                 gaps.append(f"the time budget ended after {len(tasks)} processes: raise time_budget to see all")
                 break
+        tasks.sort(key=lambda task: task.process.pid)
         return cls(table, tasks, kernel_threads, gaps)
 
     @property
@@ -81,4 +82,4 @@ class _Reader:
         status = self.table.status(process.pid)
         user = self.describer.user_name(status.real_uid if status else process.owner)
         directory = self.hierarchies.directory("pids", paths) or ""
-        return user, unit_of(unit_path(paths)), directory, status is not None and status.nspids > 1
+        return user, text(unit_of(unit_path(paths))), directory, status is not None and status.nspids > 1

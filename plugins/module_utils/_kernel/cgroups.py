@@ -25,7 +25,7 @@ class Mount(t.NamedTuple):
 
     def directory(self, path: str) -> str | None:
         """Where the cgroup ``path`` of ``/proc/PID/cgroup`` is found, None where this mount does not show it."""
-        if path.startswith("/.."):
+        if path == "/.." or path.startswith("/../"):
             return None
         if self.root != "/":
             if path != self.root and not path.startswith(self.root + "/"):
@@ -37,17 +37,16 @@ class Mount(t.NamedTuple):
 def parse_mounts(mountinfo: str) -> dict[str, Mount]:
     """Controller -> mount from ``/proc/self/mountinfo``; the v2 tree is the key ``""``."""
     mounts: dict[str, Mount] = {}
-    for line in mountinfo.splitlines():
-        fields = line.split(" ")
-        if "-" not in fields:
+    for line in mountinfo.split("\n"):
+        before, separator, after = line.partition(" - ")
+        fields, kind = before.split(" "), after.split(" ")
+        if not separator or len(fields) < 6 or len(kind) < 3:
             continue
-        kind, options = fields[fields.index("-") + 1], fields[-1]
+        controllers = {"cgroup2": [""], "cgroup": kind[-1].split(",")}.get(kind[0], [])
         mount = Mount(_unescape(fields[4]), _unescape(fields[3]))
-        if kind == "cgroup2":
-            mounts[""] = mount
-        elif kind == "cgroup":
-            for controller in options.split(","):
-                mounts[controller] = mount
+        for controller in controllers:
+            if mount.root == "/" or controller not in mounts or mounts[controller].root != "/":
+                mounts[controller] = mount  # one that shows all is not hidden by one that shows a part
     return mounts
 
 
@@ -60,7 +59,7 @@ class Hierarchies:
 
     def __init__(self, proc_root: str = "/proc") -> None:
         try:
-            with open(proc_root + "/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+            with open(proc_root + "/self/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
                 mounts = parse_mounts(file.read())
         except OSError:
             mounts = {}

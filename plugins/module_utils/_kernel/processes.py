@@ -10,6 +10,7 @@ PRIVATE: may change in any release.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
@@ -76,7 +77,10 @@ class Status(t.NamedTuple):
     switches: int
 
 
-def text(raw: bytes) -> str:
+def text(raw: bytes | str) -> str:
+    """For people and JSON; a path in which Python keeps stray bytes as surrogates comes out clean too."""
+    if isinstance(raw, str):
+        raw = raw.encode("utf-8", "surrogateescape")
     return raw.decode("utf-8", "backslashreplace")
 
 
@@ -130,7 +134,7 @@ def parse_status(raw: bytes) -> Status | None:
 def parse_cgroups(raw: bytes) -> dict[str, str]:
     """``/proc/PID/cgroup`` as controller -> path; the v2 tree is the key ``""`` (cgroups(7))."""
     paths: dict[str, str] = {}
-    for line in raw.decode("utf-8", "surrogateescape").splitlines():
+    for line in raw.decode("utf-8", "surrogateescape").split("\n"):
         parts = line.split(":", 2)
         if len(parts) == 3:
             for controller in parts[1].split(","):
@@ -253,7 +257,8 @@ class ProcessTable:
         """True where no thread of the process can run: each is stopped or dead."""
         try:
             threads = os.listdir(f"{self.root}/{pid}/task")
-        except OSError:
+        except OSError as error:
+            self._note(error)
             return True
         states = [thread.state for thread in (self.read(f"{pid}/task/{tid}") for tid in threads) if thread is not None]
         return all(state in STOPPED + DEAD for state in states)
@@ -305,8 +310,11 @@ class ProcessTable:
 
     def load(self) -> tuple[int, int]:
         """Tasks of the machine and the number given last, from ``/proc/loadavg``."""
-        fields = self._file(self.root + "/loadavg").split()
-        return int(fields[3].split(b"/")[1]), int(fields[4])
+        try:
+            fields = self._file(self.root + "/loadavg").split()
+            return int(fields[3].split(b"/")[1]), int(fields[4])
+        except (OSError, IndexError, ValueError):
+            raise Refused(f"{self.root}/loadavg cannot be read: mount a whole /proc and run again.") from None
 
     def forks(self) -> int | None:
         """Forks since boot on the whole machine: the ``processes`` line of ``/proc/stat``."""
@@ -341,11 +349,11 @@ class ProcessTable:
             os.close(fd)
 
     def _note(self, error: OSError) -> None:
-        """EACCES makes a result partial; EMFILE and ENFILE would make it wrong; the rest means gone."""
+        """EACCES makes a result partial, want of descriptors or memory would make it wrong; the rest means gone."""
         if isinstance(error, PermissionError):
             self.denied += 1
-        elif error.errno in (23, 24):
+        elif error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
             raise Refused(
-                f"no file descriptor is free to read {self.root} with ({error.strerror}): "
-                "raise fs.file-max or the limit of the login, then run again."
+                f"{self.root} cannot be read for want of a file descriptor or memory ({error.strerror}): "
+                "raise fs.file-max or the limit of the login, or free memory, then run again."
             ) from None

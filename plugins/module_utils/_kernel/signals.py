@@ -9,7 +9,6 @@ PRIVATE: may change in any release.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import signal
@@ -27,6 +26,10 @@ DENIED = "denied"
 
 
 def _syscall(number: int, *arguments: int) -> int:
+    try:
+        import ctypes
+    except ImportError:  # some builds of Python come without it
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from None
     libc = ctypes.CDLL(None, use_errno=True)
     result = int(libc.syscall(ctypes.c_long(number), *(ctypes.c_long(argument) for argument in arguments)))
     if result < 0:
@@ -110,7 +113,7 @@ class Signaller:
 def _outcome(error: OSError) -> str:
     if error.errno == errno.EPERM:
         return DENIED
-    if error.errno in (errno.ESRCH, errno.EINVAL):
+    if error.errno in (errno.ESRCH, errno.EINVAL, errno.ENOENT):
         return GONE
     raise error
 

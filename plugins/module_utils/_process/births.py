@@ -17,21 +17,25 @@ PRIVATE: may change in any release.
 
 from __future__ import annotations
 
+import os
 import time
 import typing as t
 
 from .._kernel.processes import ProcessTable
 
 _RESERVED = 300  # where numbers start again once they have been round: RESERVED_PIDS, kernel/pid.c
+# More than forks that fail on all processors use up; one lock guards the numbers, so there is a limit to it.
+NUMBERS_PER_SECOND = min(100000 * (os.cpu_count() or 1), 1000000)
 _LOOKS = 20
 _BETWEEN_LOOKS = 0.00025  # seconds: several lives of a process that does nothing but fork and exit
 
 
 class Mark(t.NamedTuple):
-    """A moment: the number given out last, and the forks of the machine since boot, None where they are not told."""
+    """The number given out last, the forks of the machine since boot or None if they are not told, the time in s."""
 
     last_pid: int
     forks: int | None
+    time: float = 0.0
 
 
 class Births:
@@ -42,7 +46,7 @@ class Births:
         self.pid_max = table.pid_max()
 
     def mark(self) -> Mark:
-        return Mark(self.table.load()[1], self.table.forks())
+        return Mark(self.table.load()[1], self.table.forks(), time.monotonic())
 
     def stood_still(self, since: Mark) -> bool:
         """No number was given out since. In a nearly full table one birth may take the numbers once round to where they
@@ -54,10 +58,21 @@ class Births:
         return True
 
     def may_have_gone_round(self, before: Mark, after: Mark, tasks: int) -> bool:
-        """Whether a number seen before may by now be another process's: enough forks to use up all the free ones."""
+        """Whether a number seen before may by now be another process's: all the free ones may have been given out.
+
+        A fork that pids.max refuses uses up a number too and is not counted, so the time bounds those.
+        """
         if before.forks is None or after.forks is None:
             return True
-        return (after.forks - before.forks) * 2 >= max(0, self.pid_max - _RESERVED - tasks)
+        given_out = after.forks - before.forks + (after.time - before.time) * NUMBERS_PER_SECOND
+        return given_out >= max(0, self.pid_max - _RESERVED - tasks)
+
+
+def may_be_given_out(number: int, before: Mark, after: Mark) -> bool:
+    """Whether a number lies on the way from one mark to the other, so that it may have a new owner."""
+    if after.last_pid >= before.last_pid:
+        return before.last_pid < number <= after.last_pid
+    return number > before.last_pid or number <= after.last_pid
 
 
 def none_between(before: Mark, after: Mark) -> bool:

@@ -11,7 +11,7 @@ import pwd
 import time
 import typing as t
 
-from .._kernel.processes import Process, ProcessTable, unit_of
+from .._kernel.processes import Process, ProcessTable, text, unit_of
 
 # Loaded with the module: once a storm is frozen no time is lost to it.
 psutil: t.Any
@@ -67,7 +67,7 @@ class Describer:
             if uid == 0:
                 status = self.table.status(process.pid)
                 uid = status.real_uid if status else 0
-            self.places[key] = (self.user_name(uid), unit_of(self.table.unit_path(process.pid)))
+            self.places[key] = (self.user_name(uid), text(unit_of(self.table.unit_path(process.pid))))
         return self.places[key]
 
     def groups(self, processes: t.Iterable[tuple[Process, str]]) -> list[dict[str, t.Any]]:
@@ -85,7 +85,7 @@ class Describer:
 
 def collect(describer: Describer, victims: t.Sequence[Process], limit: int) -> list[dict[str, t.Any]]:
     """Up to ``limit`` victims, spread over the list. All are stopped: psutil reads command lines."""
-    if not limit or not victims:
+    if limit < 1 or not victims:
         return []
     chosen = victims[:: max(1, len(victims) // limit)][:limit]
     return [_describe(describer, process) for process in chosen]
@@ -101,7 +101,7 @@ def _describe(describer: Describer, process: Process) -> dict[str, t.Any]:
         "unit": describer.unit(process),
         "parents": _parents(describer.table, process),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "exe": describer.table.exe(process.pid),
+        "exe": text(describer.table.exe(process.pid) or ""),
         "cwd": None,
         "cmdline": None,
         "descriptors": None,
@@ -127,7 +127,7 @@ def _with_psutil(process: Process) -> dict[str, t.Any]:
     except psutil.Error:
         return {}
     return {
-        "cmdline": " ".join(seen["cmdline"] or [])[:_LONGEST],
-        "cwd": seen["cwd"],
+        "cmdline": text(" ".join(seen["cmdline"] or []))[:_LONGEST],
+        "cwd": text(seen["cwd"] or ""),
         "descriptors": seen["num_fds"],
     }

@@ -19,7 +19,7 @@ import typing as t
 from .._kernel import cgroups, signals
 from .._kernel.errors import Refused, Unproven
 from .._kernel.processes import Process, ProcessTable
-from .births import Births, Mark, none_between
+from .births import Births, Mark, may_be_given_out, none_between
 from .guard import Guard
 from .journal import Identity, Journal
 from .plan import Scope
@@ -165,9 +165,11 @@ class Freezer:
                 return 0
             if self.births.may_have_gone_round(before, after, self.tasks):
                 return 0
-            before, known = after, set(self.listed)
+            known = set(self.listed)
             self.listed = self.table.pids()
-            unsettled = self._consider_all([pid for pid in self.listed if pid not in known])
+            born = [pid for pid in self.listed if pid not in known or may_be_given_out(int(pid), before, after)]
+            unsettled = self._consider_all(born)
+            before = after
             if unsettled:
                 return unsettled
         return 0

@@ -10,8 +10,10 @@ from __future__ import annotations
 import functools
 import os
 import re
+import time
 import typing as t
 
+from .._kernel import cgroups
 from .._kernel.processes import Process, ProcessTable
 from .selection import Matcher, Tree
 
@@ -24,6 +26,7 @@ _SSHD_PROGRAMS = tuple(f"{place}/{name}" for place in _SSHD_PLACES for name in s
 # Only PID 1 can put a process there: its own scope and the helpers without which it cannot work.
 _HELPERS = re.compile(r"^/(init\.scope|system\.slice/(systemd-[^/]+|dbus|dbus-broker)\.service)(/|$)")
 _SSHD_COMMS = frozenset(name.encode() for name in _SSHD_NAMES)
+_DELETED = " (deleted)"  # the mark of a program that was replaced while it runs
 _WISHED = "it matches protect"
 _OOM_IMMUNE = -1000  # OOM_SCORE_ADJ_MIN, include/uapi/linux/oom.h
 _STORAGE_MARK = b"@"  # systemd's mark for daemons that serve the root file system
@@ -60,8 +63,7 @@ class Guard:
         self.sessions = frozenset(sessions - {0, 1, init_session})
         self.own_pid_namespace = self._pid_namespace("self")
         self.cleared: set[tuple[int, int]] = set()
-        self.families: dict[int, tuple[int, bytes]] = {}
-        self.places: dict[tuple[int, int, int, bytes], str | None] = {}
+        self.taken = int(time.clock_gettime(time.CLOCK_BOOTTIME) * table.hertz)
 
     def reason(self, process: Process) -> str | None:
         """Why a process that matched is left alone; None where it is not protected. Asked once of each process."""
@@ -70,7 +72,6 @@ class Guard:
         reason = self._reason(process)
         if reason is None:
             self.cleared.add(process.identity)
-            self.families[process.pid] = _family(process)
         return reason
 
     def _reason(self, process: Process) -> str | None:
@@ -97,8 +98,9 @@ class Guard:
             if arguments and arguments[0].startswith(_STORAGE_MARK):
                 return "its argv[0] starts with '@': it serves the root file system"
         for matcher in self.protect:
-            if matcher.selector.cmdline_regex is not None and self._is_wished(matcher, process):
-                return _WISHED if matcher.confirms(process) else None
+            needs_it = matcher.selector.cmdline_regex is not None
+            if needs_it and self._is_wished(matcher, process) and matcher.confirms(process):
+                return _WISHED
         return None
 
     def _by_program(self, process: Process) -> str | None:
@@ -107,32 +109,45 @@ class Guard:
             return "it runs the sshd of this host"
         if self._is_login_shell(process):
             return "it is the login shell of an ssh session"
-        if not self._inherits(process) and self.table.oom_score_adj(process.pid) == _OOM_IMMUNE:
+        if self.table.oom_score_adj(process.pid) == _OOM_IMMUNE:
             return "its oom_score_adj is -1000; raise that first if it is meant"
         return None
 
-    def _inherits(self, process: Process) -> bool:
-        """A fork inherits score, cgroup and namespace, and only root gives it others: a cleared parent of the same name
-        and user speaks for its child."""
-        return process.owner != 0 and self.families.get(process.ppid) == _family(process)
-
     def _by_place(self, process: Process) -> str | None:
-        """Asked once for a session's processes of one name: with the session a fork inherits cgroup and namespace."""
-        if self._inherits(process):
-            return None
-        key = (process.sid, process.pgid, process.owner, process.comm)
-        if key not in self.places:
-            self.places[key] = self._place(process)
-        return self.places[key]
-
-    def _place(self, process: Process) -> str | None:
-        if _HELPERS.match(self.table.unit_path(process.pid)):
+        if self._is_helper(process):
             return "it is a helper of PID 1"
         if not self.include_containers:
             namespace = self._pid_namespace(process.pid)
             if namespace and namespace != self.own_pid_namespace:
                 return "it is in a container; set include_containers to include it"
         return None
+
+    def _is_helper(self, process: Process) -> bool:
+        """The members of the helpers' cgroups are listed once; only who is younger is asked for its own."""
+        if self._helpers is not None and process.start < self.taken:
+            return process.pid in self._helpers
+        path = self.table.unit_path(process.pid)
+        return path.startswith(self._scope) and _HELPERS.match(path[len(self._scope) :]) is not None
+
+    @functools.cached_property
+    def _scope(self) -> str:
+        """Where the cgroups of this PID 1 begin: not at the top in a container that sees those of its host."""
+        path = self.table.unit_path(1)
+        return path[: -len("/init.scope")] if path.endswith("/init.scope") else ""
+
+    @functools.cached_property
+    def _helpers(self) -> frozenset[int] | None:
+        """None where the cgroups cannot be listed."""
+        mounts = cgroups.Hierarchies(self.table.root).mounts
+        paths = self.table.cgroups(1) or {}
+        name = "name=systemd" if paths.get("name=systemd", "/") != "/" else ""
+        top = mounts[name].directory(self._scope or "/") if name in mounts else None
+        if top is None:
+            return None
+        slices = f"{top}/system.slice"
+        units = [f"/system.slice/{unit}" for unit in os.listdir(slices)] if os.path.isdir(slices) else []
+        listed = [cgroups.members(top + unit) for unit in ["/init.scope", *units] if _HELPERS.match(unit)]
+        return frozenset(pid for members in listed for pid in members or ())
 
     def _by_wish(self, process: Process) -> str | None:
         for matcher in self.protect:
@@ -154,10 +169,10 @@ class Guard:
 
     def _is_sshd(self, process: Process) -> bool:
         exe = self.table.exe(process.pid)
-        if exe is None or os.path.basename(exe.replace(" (deleted)", "")) not in _SSHD_NAMES:
+        if exe is None or os.path.basename(exe.replace(_DELETED, "")) not in _SSHD_NAMES:
             return False
-        if exe.endswith(" (deleted)"):  # replaced by an upgrade while it runs
-            return exe[: -len(" (deleted)")] in _SSHD_PROGRAMS and self._same_mounts(process.pid)
+        if exe.endswith(_DELETED):  # replaced by an upgrade while it runs
+            return exe[: -len(_DELETED)] in _SSHD_PROGRAMS and self._same_mounts(process.pid)
         return self._file_of(f"{self.table.root}/{process.pid}/exe") in self._sshd_files
 
     def _is_login_shell(self, process: Process) -> bool:
@@ -165,7 +180,11 @@ class Guard:
         if process.sid != process.pid or not process.tty:
             return False
         parent = self.table.read(process.ppid)
-        return parent is not None and self._is_sshd(parent) and self.table.exe(process.pid) in self._login_shells
+        return (
+            parent is not None
+            and self._is_sshd(parent)
+            and (self.table.exe(process.pid) or "").replace(_DELETED, "") in self._login_shells
+        )
 
     def _same_mounts(self, pid: int) -> bool:
         try:
@@ -193,7 +212,3 @@ class Guard:
         except OSError:
             listed = ["/bin/sh", "/bin/bash"]
         return frozenset(listed) | frozenset(os.path.realpath(shell) for shell in listed)
-
-
-def _family(process: Process) -> tuple[int, bytes]:
-    return (process.owner, process.comm)

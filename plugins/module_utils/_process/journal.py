@@ -16,6 +16,7 @@ PRIVATE: may change in any release.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -44,8 +45,7 @@ class Memory(t.NamedTuple):
 
 def parse(content: str, boot: str) -> Memory:
     """Lines of another boot, and a last line cut short by a crash, count for nothing."""
-    lines = [line.split(" ") for line in content.splitlines(keepends=True) if line.endswith("\n")]
-    words = [[word.rstrip("\n") for word in line] for line in lines]
+    words = [line.split(" ") for line in content.split("\n")[:-1]]
     if not words or words[0] != ["boot", boot]:
         return Memory()
 
@@ -106,7 +106,7 @@ class Journal:
     def load(self) -> Memory:
         """What is remembered. Raises Refused where the file may have been written by somebody else."""
         try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fd = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             return Memory()
         except OSError as error:
@@ -115,7 +115,7 @@ class Journal:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
                 raise Refused(f"{self.path} is not a private file of this user: it is not trusted; remove it.")
-            with os.fdopen(os.dup(fd), "r", encoding="utf-8", errors="surrogateescape") as file:
+            with os.fdopen(os.dup(fd), encoding="utf-8", errors="surrogateescape", newline="\n") as file:
                 return parse(file.read(), self.boot)
         except (ValueError, IndexError):
             raise Refused(
@@ -136,14 +136,19 @@ class Journal:
                 raise Refused(f"{directory} is not a private directory of this user: it is not trusted; remove it.")
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             self._fd = os.open(self.path, flags, 0o600)
-            first = os.pread(self._fd, 128, 0).split(b"\n")[0]
-            if first != f"boot {self.boot}".encode("ascii"):
+            first = f"boot {self.boot}\n".encode("ascii")
+            if os.pread(self._fd, len(first), 0) == first:
+                self._drop_cut_line()
+            else:
                 os.ftruncate(self._fd, 0)
-                self.note("boot", self.boot)
-            elif os.pread(self._fd, 1, os.fstat(self._fd).st_size - 1) != b"\n":
-                self._write(b"\n")  # a crash cut the last line short
+                self._write(first)
         except OSError as error:
             self.problem = f"{self.path} cannot be written ({error.strerror}): what is stopped is not remembered"
+
+    def _drop_cut_line(self) -> None:
+        """A crash may have come in the middle of the last line."""
+        content = os.pread(self._fd, os.fstat(self._fd).st_size, 0)
+        os.ftruncate(self._fd, content.rfind(b"\n") + 1)
 
     def note(self, kind: str, *words: object) -> None:
         self.open()
@@ -154,8 +159,13 @@ class Journal:
         if self._fd < 0:
             return
         try:
-            os.write(self._fd, raw)
-        except OSError as error:
+            if os.write(self._fd, raw) == len(raw):
+                return
+            error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._drop_cut_line()
+        except OSError as refusal:
+            error = refusal
+        if not self.problem:
             self.problem = f"{self.path} cannot be written ({error.strerror}): what is stopped is not remembered"
 
     def replace(self, memory: Memory) -> None:
@@ -166,6 +176,9 @@ class Journal:
                 os.unlink(self.path)
                 return
         except FileNotFoundError:
+            return
+        except OSError as error:
+            self.problem = f"{self.path} cannot be removed ({error.strerror}): it still names what is gone"
             return
         draft = self.path + ".new"
         lines = [f"boot {self.boot}"]

@@ -108,7 +108,7 @@ class Remedy:
         self.options = options
         self.table = table
         self.journal = journal
-        self.memory = journal.load()
+        self.memory = thawing.recall(table, journal)
         self.matcher = Matcher(selector, table)
         self.report = report
 
@@ -147,11 +147,10 @@ class Remedy:
         if not count:
             return
         if self.options.state == "frozen":
-            ours = sum(1 for process in self.plan.victims if process.identity in self.memory.processes)
-            stopped = sum(1 for process in self.plan.victims if process.identity in self.snapshot.stopped)
-            report.already_stopped = stopped - ours
+            others = [process for process in self.plan.victims if process.identity not in self.memory.processes]
+            report.already_stopped = sum(1 for process in others if process.identity in self.snapshot.stopped)
             report.frozen = count - report.already_stopped
-            report.changed = count > stopped
+            report.changed = len(others) > report.already_stopped
         else:
             setattr(report, self.options.state, count)
             report.changed = True
@@ -191,6 +190,8 @@ class Remedy:
         freezer.sweep(self.plan.scopes)
         freezer.settle()
         freezer.confirm()
+        if self.options.state == "frozen" and self.journal.problem:
+            raise Unproven(f"{self.journal.problem}: everything stopped was woken. Free room below /run first.")
         report, victims = self.report, list(freezer.held.values())
         report.evidence = collect(report.describer, victims, self.options.evidence)
         if report.evidence and MISSING:

@@ -72,7 +72,11 @@ class Report:
             "evidence": self.evidence,
             "actions": self.actions,
             "partial": bool(denied),
-            "partial_reasons": [f"{denied} reads below /proc were denied: run as root to see all"] if denied else [],
+            "partial_reasons": [
+                f"{denied} reads below /proc were denied: run as root, in a container with CAP_SYS_PTRACE"
+            ]
+            if denied
+            else [],
             "elapsed_ms": int((time.monotonic() - self.started) * 1000),
         }
 

@@ -91,7 +91,7 @@ def parse(options: t.Mapping[str, t.Any], where: str = "the selector") -> Select
     return Selector(
         names=frozenset(_comm(name, where) for name in options.get("name") or ()),
         name_regex=_regex_bytes(options, "name_regex", where),
-        exes=frozenset(options.get("exe") or ()),
+        exes=frozenset(_without_mark(exe) for exe in options.get("exe") or ()),
         exe_regex=_regex(options, "exe_regex", where),
         cmdline_regex=_regex_bytes(options, "cmdline_regex", where),
         uids=frozenset(_uid(user, where) for user in options.get("user") or ()),
@@ -115,8 +115,13 @@ def seconds(value: t.Any, option: str) -> float:
     return float(match.group(1)) * _UNITS[match.group(2)]
 
 
+def _without_mark(exe: str) -> str:
+    """A program that was replaced while it runs is still that program."""
+    return exe[: -len(_DELETED)] if exe.endswith(_DELETED) else exe
+
+
 def _comm(name: str, where: str) -> bytes:
-    raw = os.fsencode(name)
+    raw = name.encode("utf-8", "surrogateescape")
     if not raw:
         raise Refused(f"{where}: an empty name matches nothing that is meant; use name_regex '^$' if it is.")
     if len(raw) > COMM_BYTES:
@@ -132,26 +137,31 @@ def _regex(options: t.Mapping[str, t.Any], option: str, where: str) -> re.Patter
     pattern = options.get(option)
     if not pattern:
         return None
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise Refused(f"{where}: {option} {pattern!r} is not a regular expression: {error}.") from None
+    return _compiled(str(pattern), pattern, option, where)
 
 
 def _regex_bytes(options: t.Mapping[str, t.Any], option: str, where: str) -> re.Pattern[bytes] | None:
     """Names and arguments are bytes without an encoding; a pattern is UTF-8."""
-    if _regex(options, option, where) is None:
+    pattern = options.get(option)
+    if not pattern:
         return None
-    return re.compile(os.fsencode(options[option]))
+    return _compiled(pattern.encode("utf-8", "surrogateescape"), pattern, option, where)
+
+
+def _compiled(pattern: t.AnyStr, given: str, option: str, where: str) -> re.Pattern[t.AnyStr]:
+    try:
+        return re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise Refused(f"{where}: {option} {given!r} is not a regular expression: {error}.") from None
 
 
 def _uid(user: t.Any, where: str) -> int:
     word = str(user)
-    if word.isdigit():
+    if word.isascii() and word.isdigit():
         return int(word)
     try:
         return pwd.getpwnam(word).pw_uid
-    except KeyError:
+    except (KeyError, ValueError):
         raise Refused(f"{where}: user {word!r} does not exist on this host: correct it or give the uid.") from None
 
 
@@ -241,8 +251,7 @@ class Matcher:
         exe = self.table.exe(process.pid)
         if exe is None:
             return False
-        if exe.endswith(_DELETED):
-            exe = exe[: -len(_DELETED)]
+        exe = _without_mark(exe)
         return (not wanted.exes or exe in wanted.exes) and (
             wanted.exe_regex is None or wanted.exe_regex.search(exe) is not None
         )

@@ -60,13 +60,17 @@ class Judgement:
 
     def _protect_or_condemn(self, process: Process) -> None:
         reason = self.guard.reason(process)
-        if reason is None and self.reads_cmdlines:
+        if reason is None and self.reads_cmdlines and self._needs_cmdlines():
             reason = self.guard.reason_when_stopped(process)
         if reason is None:
             self.victims.append(process)
         else:
             self.protected.append((process, reason))
             self.others.append(process)
+
+    def _needs_cmdlines(self) -> bool:
+        """A command line of a running process may take long to read in a storm: only where it was asked for."""
+        return self.matcher.selector.cmdline_regex is not None or self.guard.needs_cmdline
 
     def _condemn_parents(self, processes: t.Sequence[Process]) -> None:
         """The parents of the dead become victims too, whatever the selector says of them."""

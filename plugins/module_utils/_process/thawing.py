@@ -11,30 +11,32 @@ import signal
 
 from .._kernel import cgroups, signals
 from .._kernel.processes import Process, ProcessTable
-from .journal import Journal, Memory
+from .journal import Identity, Journal, Memory
 from .report import Report
 from .selection import Matcher, Selector, Tree
 
 
 def run(table: ProcessTable, journal: Journal, selector: Selector | None, check_mode: bool, report: Report) -> str:
     """Fills the report; the problem, empty where all were woken."""
-    wanted = Wanted(table, journal.load(), selector)
+    wanted = Wanted(table, recall(table, journal), selector)
     count = report.matched = len(wanted.processes)
     report.method, report.method_reason = "journal", f"what {journal.path} remembers"
     report.group(wanted.processes, "frozen by an earlier run")
     report.changed = bool(count or wanted.cgroups or wanted.limits)
-    denied = 0
     if not check_mode:
-        denied = wanted.wake()
+        wanted.wake()
         remember(table, journal, wanted.rest(), Memory())
         if journal.problem:
             report.warnings.append(journal.problem)
+    denied = len(wanted.denied)
     report.thawed = count - denied
     if report.changed:
         done = "would wake" if check_mode else "woke"
         report.actions.append(f"{done} {count - denied} processes and {len(wanted.cgroups)} cgroups")
     if denied:
         return f"{denied} processes may not be signalled by this user: run as root (become: true)."
+    if wanted.stuck:
+        return f"{wanted.stuck[0]} could not be thawed and is still remembered: is the cgroup file system read-only?"
     report.converged = not check_mode
     report.proof = "each remembered process was looked up by number and start time"
     return ""
@@ -53,44 +55,54 @@ class Wanted:
         pids = {process.pid for process in meant}
         held = {path: cgroups.members(path) or set() for path in memory.cgroups}
         self.cgroups = [path for path in memory.cgroups if selector is None or pids & held[path]]
+        self.stuck: list[str] = []
+        self.denied: set[Identity] = set()
         self.limits = [(path, old) for path, old in memory.limits if selector is None or path in self.cgroups]
         inside = {pid for path in self.cgroups for pid in held[path]}
-        self.processes = [process for process in meant if process.pid in inside or self._is_ours(process)]
+        self.processes = [process for process in meant if process.pid in inside or process.identity in memory.processes]
 
     @staticmethod
     def _is_meant(matcher: Matcher, process: Process, tree: Tree) -> bool:
         return matcher.matches(process, tree) and (not process.is_stopped or matcher.confirms(process))
 
-    def _is_ours(self, process: Process) -> bool:
-        """Noted one by one, or caught by a sweep whose run died before it could note them."""
-        memory = self.memory
-        if process.identity in memory.processes:
-            return True
-        if process.identity in memory.stopped or not (memory.users or memory.groups):
-            return False
-        status = self.table.status(process.pid)
-        swept = process.pgid in memory.groups or (status is not None and status.real_uid in memory.users)
-        return swept and self.table.is_stopping(process)
-
-    def wake(self) -> int:
-        """How many may not be signalled."""
-        for path in self.cgroups:
-            cgroups.set_frozen(path, False)
+    def wake(self) -> None:
+        """Leaves in `stuck` and `denied` what this user may not wake."""
+        self.stuck = [path for path in self.cgroups if not cgroups.set_frozen(path, False)]
         for path, old in self.limits:
             cgroups.write(path, "pids.max", old)
         signaller = signals.Signaller(self.table)
-        ours = [process for process in self.processes if self._is_ours(process)]
-        return sum(signaller.send(process, signal.SIGCONT) == signals.DENIED for process in ours)
+        for process in self.processes:
+            ours = process.identity in self.memory.processes
+            if ours and signaller.send(process, signal.SIGCONT) == signals.DENIED:
+                self.denied.add(process.identity)
 
     def rest(self) -> Memory:
-        woken = frozenset(process.identity for process in self.processes)
+        woken = frozenset(process.identity for process in self.processes) - self.denied
         return self.memory._replace(
             processes=self.memory.processes - woken,
-            users=frozenset(),
-            groups=frozenset(),
-            cgroups=tuple(path for path in self.memory.cgroups if path not in self.cgroups),
+            cgroups=tuple(path for path in self.memory.cgroups if path not in self.cgroups or path in self.stuck),
             limits=tuple(limit for limit in self.memory.limits if limit not in self.limits),
         )
+
+
+def recall(table: ProcessTable, journal: Journal) -> Memory:
+    """What is remembered, process by process. A run that died after a sweep had no time to note whom it caught: all of
+    the user or group that is stopped now and was not stopped before."""
+    memory = journal.load()
+    if not memory.users and not memory.groups:
+        return memory._replace(stopped=frozenset())
+    caught = frozenset(process.identity for process in table.scan() if _was_swept(table, memory, process))
+    return memory._replace(
+        processes=memory.processes | caught, stopped=frozenset(), users=frozenset(), groups=frozenset()
+    )
+
+
+def _was_swept(table: ProcessTable, memory: Memory, process: Process) -> bool:
+    if process.identity in memory.stopped or process.is_kernel_thread:
+        return False
+    status = table.status(process.pid)
+    swept = process.pgid in memory.groups or (status is not None and status.real_uid in memory.users)
+    return swept and table.is_stopping(process)
 
 
 def remember(table: ProcessTable, journal: Journal, old: Memory, new: Memory) -> None:

@@ -65,7 +65,7 @@ class ProcTree:
     def __init__(self, root: Path, init: bool = True) -> None:
         self.root = root
         root.mkdir(parents=True, exist_ok=True)
-        self.write("loadavg", "0.00 0.00 0.00 1/100 4000\n")
+        self.write("loadavg", "0.00 0.00 0.00 1/100 99999\n")
         self.write("stat", "cpu  1 2 3\nbtime 1\nprocesses 5000\nprocs_running 1\n")
         self.write("sys/kernel/pid_max", "32768\n")
         self.write("sys/kernel/threads-max", "60000\n")
