@@ -22,7 +22,7 @@ def measure(count: int, tries: int) -> list[dict[str, Any]]:
         arena.bomb("crowd", "--count", str(OTHERS), name=NAME, user=OTHER, cgroup="others")
         arena.wait_population(count, timeout=120)
         arena.wait_population(OTHERS, cgroup="others")
-        for _ in range(tries):
+        for _try in range(tries):
             for lister in LISTERS:
                 found[lister.label].append(_list(arena, lister, count))
     limit = statistics.median(found[LISTERS[0].label])

@@ -24,7 +24,7 @@ def hierarchies() -> dict[str, Path]:
     """Controller -> mount point; the v2 tree is "unified", systemd's own v1 tree "systemd"."""
     found: dict[str, Path] = {}
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        before, _, after = line.partition(" - ")
+        before, _separator, after = line.partition(" - ")
         point, (kind, _source, options) = Path(before.split()[4]), after.split()
         if kind == "cgroup2":
             found["unified"] = point

@@ -178,7 +178,11 @@ def test_terminated(host: Host, life: t.Callable[[], None], ended: str) -> None:
 
 def test_what_ends_on_sigterm_had_its_time(host: Host, tmp_path: Path) -> None:
     def say_goodbye() -> None:
-        signal.signal(signal.SIGTERM, lambda *_: (tmp_path / "goodbye").touch() or os._exit(0))  # type: ignore[func-returns-value]
+        def leave(*_arguments: object) -> None:
+            (tmp_path / "goodbye").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        signal.signal(signal.SIGTERM, leave)
         (tmp_path / "ready").touch()
         signal.pause()
 
@@ -372,7 +376,7 @@ def undead(life: t.Callable[[], None] = _keep_a_zombie) -> t.Iterator[tuple[Proc
     table = ProcessTable()
     with sleeping(b"careless", life=life) as parent:
         wait_for(lambda: any(p.ppid == parent.pid and p.is_dead for p in table.scan()), "the child dies")
-        child = next(p for p in table.scan() if p.ppid == parent.pid)
+        (child,) = (p for p in table.scan() if p.ppid == parent.pid)
         yield parent, these(child)._replace(names=frozenset([b"undead"]))
 
 
