@@ -273,6 +273,19 @@ def test_zombies_are_reported_with_the_parent_to_blame(answer: str) -> None:
             assert (parent["name"], parent["zombies"], parent["told"]) == ("parent", 100, answer == "signal_parent")
 
 
+def test_a_stopped_group_whose_leader_is_killed_stays_down() -> None:
+    """A group that is orphaned while members are stopped gets SIGHUP and SIGCONT; these ignore the first."""
+    with Arena(SLOTS, hierarchies=[]) as arena:
+        twin = arena.innocent(name="rogue", user=OTHER_USER)
+        tool = arm(arena, selector=MEANT, method="scan")
+        arena.bomb("crowd", "--count", "50", "--ignore", str(int(signal.SIGHUP)))
+        arena.wait_population(50)
+        found = finish(tool)
+        assert found["converged"], found
+        assert not arena.living(ROGUES)
+        twin.assert_unharmed()
+
+
 @pytest.mark.parametrize("kind", ["headless", "vfork"])
 def test_odd_lives_are_frozen_and_ended(kind: str) -> None:
     with Arena(SLOTS, hierarchies=[]) as arena:

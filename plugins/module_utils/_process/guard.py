@@ -169,11 +169,21 @@ class Guard:
 
     def _is_sshd(self, process: Process) -> bool:
         exe = self.table.exe(process.pid)
-        if exe is None or os.path.basename(exe.replace(_DELETED, "")) not in _SSHD_NAMES:
+        if exe is None:
+            return self._is_unseen_sshd(process)
+        if os.path.basename(exe.replace(_DELETED, "")) not in _SSHD_NAMES:
             return False
         if exe.endswith(_DELETED):  # replaced by an upgrade while it runs
             return exe[: -len(_DELETED)] in _SSHD_PROGRAMS and self._same_mounts(process.pid)
         return self._file_of(f"{self.table.root}/{process.pid}/exe") in self._sshd_files
+
+    def _is_unseen_sshd(self, process: Process) -> bool:
+        """Root in a container without CAP_SYS_PTRACE sees no program of other users. What serves a login of theirs is
+        called sshd and is the child of an sshd of root, whose program it does see; in doubt it is left alone."""
+        parent = self.table.read(process.ppid) if process.comm in _SSHD_COMMS else None
+        if parent is None or parent.owner != 0 or parent.comm not in _SSHD_COMMS:
+            return False
+        return self._file_of(f"{self.table.root}/{parent.pid}/exe") in self._sshd_files
 
     def _is_login_shell(self, process: Process) -> bool:
         """A session leader on a terminal, right below sshd, whose program is a login shell of this host."""

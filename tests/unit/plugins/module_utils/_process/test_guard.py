@@ -128,6 +128,16 @@ def test_a_file_called_sshd_protects_nobody(host: Host) -> None:
     assert host.reason(901) is None
 
 
+def test_an_unseen_program_is_sshd_only_below_one_that_is_seen(host: Host) -> None:
+    """A container without CAP_SYS_PTRACE shows root no program of other users."""
+    host.add(process(900, b"sshd", ppid=820, pgid=820, sid=820, owner=1234), exe=None)
+    host.add(process(901, b"sshd", ppid=821, pgid=901, sid=901, owner=1234), exe=None)
+    host.add(process(902, b"sshd", ppid=900, pgid=902, sid=902, owner=1234), exe=None)
+    assert host.reason(900) == "it runs the sshd of this host"
+    assert host.reason(901) is None, "the child of a shell"
+    assert host.reason(902) is None, "below one that is not seen itself"
+
+
 def test_a_terminal_below_an_impostor_is_no_login(host: Host) -> None:
     host.add(process(900, b"sshd", ppid=1, pgid=900, sid=900), exe=host.impostor)
     host.add(process(901, b"bash", ppid=900, pgid=901, sid=901, tty=TTY), exe=ROOT_OWNED)
