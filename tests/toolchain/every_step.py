@@ -50,7 +50,8 @@ def main(make: str) -> int:
         print(f"=== [{number}/{len(STEPS)}] {step.target}: {step.what} (at {clock(begun - started)})", flush=True)
         command = [make, "--no-print-directory", step.target]
         if step.target == "benchmark":
-            command.append("TRIES=5")
+            # The slots have a test of their own; one try shows a peer that has not come by its speed.
+            command += ["TRIES=5", "ARGS=--peer-tries 1 --part storms listing"]
         passed = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode == 0
         rows.append((step, passed, time.monotonic() - begun))
         if step.needed_by_the_rest and not passed:
