@@ -104,18 +104,19 @@ class Freezer:
         return bool(self.proof)
 
     def _sweep_user(self, target: str) -> None:
-        for pid, start in self.stopped_before:
-            self.journal.note("stopped", pid, start)
-        self.journal.note("user", target)
+        self._note_sweep("user", target)
         self.swept_users.add(int(target))
         signals.send_to_user(int(target), signal.SIGSTOP)
 
     def _sweep_group(self, target: str) -> None:
-        for pid, start in self.stopped_before:
-            self.journal.note("stopped", pid, start)
-        self.journal.note("group", target)
+        self._note_sweep("group", target)
         self.swept_groups.add(int(target))
         signals.send_to_group(int(target), signal.SIGSTOP)
+
+    def _note_sweep(self, kind: str, target: str) -> None:
+        for pid, start in self.stopped_before:
+            self.journal.note("stopped", pid, start)
+        self.journal.note(kind, target)
 
     def _sweep_cgroup(self, target: str) -> None:
         if target in self.frozen_by_us or cgroups.is_frozen(target):
@@ -135,19 +136,10 @@ class Freezer:
                 raise Unproven(f"{target} was not frozen in time: a process in it is in D state; use method scan.")
             time.sleep(_BETWEEN_PASSES)
         inside = cgroups.members(target) or set()
-        if all(self._is_victim(pid) for pid in inside):
+        if all(self.guard.condemns(pid, self.matcher) for pid in inside):
             self.cgroup_members |= inside
         else:  # a stranger came in since the plan was made: the passes take the victims one by one instead
             self._thaw_cgroups()
-
-    def _is_victim(self, pid: int) -> bool:
-        if pid == 0:  # a process of another PID namespace
-            return False
-        process = self.table.read(pid)
-        if process is None or process.is_dead:
-            return True
-        tree = Tree(self.table.scan()) if self.matcher.selector.needs_tree else None
-        return self.matcher.matches(process, tree) and self.guard.reason(process) is None
 
     def _pass(self) -> int:
         """Look at every process once and stop the victims; how many were not stopped yet."""

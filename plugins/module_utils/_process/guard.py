@@ -87,6 +87,16 @@ class Guard:
             return "it is in the session this module was started from; run from another login to include it"
         return self._by_program(process) or self._by_place(process) or self._by_wish(process)
 
+    def condemns(self, pid: int, matcher: Matcher) -> bool:
+        """Whether a number, looked at again, is a victim's or nobody's; 0 stands for those of other PID namespaces."""
+        if pid == 0:
+            return False
+        process = self.table.read(pid)
+        if process is None or process.is_dead:
+            return True
+        tree = Tree(self.table.scan()) if matcher.selector.needs_tree else None
+        return matcher.matches(process, tree) and self.reason(process) is None
+
     @property
     def needs_cmdline(self) -> bool:
         return any(matcher.selector.cmdline_regex is not None for matcher in self.protect)

@@ -43,7 +43,9 @@ class Judgement:
             self.protected,
             self.zombies,
             frozenset(process.identity for process in processes if process.is_stopped),
-            scopes.survey(kinds, self.table, self.victims, self.others, self._is_victim),
+            scopes.survey(
+                kinds, self.table, self.victims, self.others, lambda pid: self.guard.condemns(pid, self.matcher)
+            ),
             os.getpid(),
             signals.can_assume_users(),
         )
@@ -81,16 +83,6 @@ class Judgement:
                 self.others.remove(process)
                 self._protect_or_condemn(process)
                 self.matcher.also.add(process.identity)
-
-    def _is_victim(self, pid: int) -> bool:
-        """Of a number not in the pass: gone, or a victim born since. 0 stands for those of other namespaces."""
-        if pid == 0:
-            return False
-        process = self.table.read(pid)
-        if process is None or process.is_dead:
-            return True
-        tree = Tree(self.table.scan()) if self.matcher.selector.needs_tree else None
-        return self.matcher.matches(process, tree) and self.guard.reason(process) is None
 
 
 def check_sight(table: ProcessTable, matcher: Matcher) -> None:
