@@ -36,7 +36,7 @@ class Host:
         self.cgroups = directory / "cgroup"
         self.cgroups.mkdir()
         self.tree.write("self/mountinfo", f"1 1 0:1 / {self.cgroups} rw - cgroup2 none rw\n")
-        self.pids = itertools.count(100)
+        self.pids = (number for number in itertools.count(100) if number != os.getpid())
 
     def cgroup(self, path: str, used: int, limit: str) -> None:
         directory = self.cgroups / path
