@@ -57,7 +57,8 @@ class Freezer:
         self.denied: dict[Identity, Process] = {}
         self.cgroups: list[str] = []
         self.limits: list[tuple[str, str]] = []
-        self.cgroup_members: set[int] = set()
+        self.cgroup_members: set[int] = set()  # of the cgroups frozen by this run
+        self.frozen_before: set[int] = set()  # members of those that were frozen already
         self.swept_users: set[int] = set()
         self.swept_groups: set[int] = set()
         self.frozen_by_us: frozenset[str] = frozenset()  # by an earlier run
@@ -120,7 +121,7 @@ class Freezer:
 
     def _sweep_cgroup(self, target: str) -> None:
         if target in self.frozen_by_us or cgroups.is_frozen(target):
-            self.cgroup_members |= cgroups.members(target) or set()
+            self.frozen_before |= cgroups.members(target) or set()
             return  # frozen before: by an earlier run, which remembers it, or by somebody else, who will thaw it
         limit = cgroups.read(target, "pids.max")
         if limit is not None:
@@ -136,10 +137,10 @@ class Freezer:
                 raise Unproven(f"{target} was not frozen in time: a process in it is in D state; use method scan.")
             time.sleep(_BETWEEN_PASSES)
         inside = cgroups.members(target) or set()
-        if all(self.guard.condemns(pid, self.matcher) for pid in inside):
-            self.cgroup_members |= inside
-        else:  # a stranger came in since the plan was made: the passes take the victims one by one instead
+        if 0 in inside:  # one of another PID namespace came in since the plan was made
             self._thaw_cgroups()
+        else:  # whoever else came in, the next pass finds
+            self.cgroup_members |= inside
 
     def _pass(self) -> int:
         """Look at every process once and stop the victims; how many were not stopped yet."""
@@ -190,8 +191,7 @@ class Freezer:
             self.tasks += process.threads
             if self.matcher.by_stat(process):
                 return self._judge(fd, process, tree)
-            self._wake_if_stranger(process)
-            return 0
+            return self._spare(process)
         finally:
             if self.handles.get(pid) != fd:
                 os.close(fd)
@@ -203,17 +203,29 @@ class Freezer:
         if identity in self.spared or identity in self.denied:
             return 0
         if not self.matcher.matches(process, tree):
-            self._wake_if_stranger(process)
-            return 0
+            return self._spare(process)
         if process.is_dead:
             self.zombies[identity] = process
             return 0
         reason = self.guard.reason(process)
         if reason is not None:
             self.spared[identity] = (process, reason)
-            self._wake_if_stranger(process)
-            return 0
+            return self._spare(process)
         return self._take(fd, process)
+
+    def _spare(self, process: Process) -> int:
+        """Let a stranger run that a sweep stopped too; 1 where victims run again for that.
+
+        With a cgroup all in it are thawed (its pids.max stays 0): the passes that follow take them one by one.
+        """
+        if process.pid in self.cgroup_members and not process.is_dead:
+            self._thaw_cgroups()
+            return 1
+        self._wake_if_stranger(process)
+        return 0
+
+    def _is_frozen(self, process: Process) -> bool:
+        return process.pid in self.cgroup_members or process.pid in self.frozen_before
 
     def _take(self, fd: int, process: Process) -> int:
         identity = (process.pid, process.start)
@@ -222,7 +234,7 @@ class Freezer:
             if not self._was_swept(process):
                 self.stopped_before.add(identity)
             return 0
-        if process.pid in self.cgroup_members:
+        if self._is_frozen(process):
             self._keep(fd, process)
             return 0
         self.journal.note("process", process.pid, process.start)
@@ -284,7 +296,7 @@ class Freezer:
 
     def _hold(self, fd: int, process: Process) -> int:
         """A victim seen before: still stopped, or woken (an orphaned process group gets SIGCONT) and stopped again."""
-        if process.is_dead or process.pid in self.cgroup_members or self._is_wholly_stopped(process):
+        if process.is_dead or self._is_frozen(process) or self._is_wholly_stopped(process):
             return 0
         if process.state in "DS" and self._sleeps_on(process):
             return 0
@@ -320,6 +332,8 @@ class Freezer:
                     self.send(process, signal.SIGCONT)
                 self.forget(process)
                 self.spared[identity] = (process, reason)
+                if self._spare(process):
+                    self.settle()
 
     def _any_root(self) -> bool:
         return any(process.owner == 0 for process in self.held.values())
@@ -346,10 +360,7 @@ class Freezer:
 
     def wake_for_grace(self) -> None:
         """Let the held run again with pids.max still at 0: they may end, not breed."""
-        for directory in self.cgroups:
-            cgroups.set_frozen(directory, False)
-        self.cgroups = []
-        self.cgroup_members = set()
+        self._thaw_cgroups()
         for process in self.held.values():
             self.send(process, signal.SIGCONT)
 

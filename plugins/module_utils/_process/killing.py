@@ -37,9 +37,9 @@ class Killer:
         """
         self.freezer.deadline = deadline = time.monotonic() + timeout
         for _round in range(_MOST_ROUNDS):
-            victims = self.freezer.children_first()
+            victims = list(self.freezer.held.values())
             self.parents = {process.ppid for process in victims} - {process.pid for process in victims}
-            self._signal_all(victims, signal.SIGKILL)
+            self._kill_all(victims)
             self.killed += self._wait(victims, deadline)
             if self.survivors:
                 break
@@ -83,19 +83,24 @@ class Killer:
         self.freezer.settle()
         self.freezer.confirm()
 
-    def _signal_all(self, victims: list[Process], number: int) -> None:
+    def _kill_all(self, victims: list[Process]) -> None:
         freezer = self.freezer
-        swept = all(process.pid in freezer.cgroup_members for process in victims) and bool(freezer.cgroups)
-        if swept and number == signal.SIGKILL and self._kill_cgroups():
+        if self._kill_cgroups({process.pid for process in victims}):
             return
-        for process in victims:
-            if freezer.send(process, number) == signals.DENIED:
+        for process in freezer.children_first():
+            if freezer.send(process, signal.SIGKILL) == signals.DENIED:
                 freezer.denied[process.identity] = process
         freezer.thaw_v1_cgroups()  # there SIGKILL waits until the group is thawed
 
-    def _kill_cgroups(self) -> bool:
-        killed = [cgroups.kill(directory) for directory in self.freezer.cgroups]
-        return all(killed)
+    def _kill_cgroups(self, victims: set[int]) -> bool:
+        """Each in one call, where together they hold the victims and, looked at once more, nobody else."""
+        freezer = self.freezer
+        if not freezer.cgroups or not victims <= freezer.cgroup_members:
+            return False
+        inside = [cgroups.members(directory) for directory in freezer.cgroups]
+        if not all(members is not None and members <= victims for members in inside):
+            return False
+        return all(cgroups.kill(directory) for directory in freezer.cgroups)
 
     def _wait(self, victims: list[Process], deadline: float) -> int:
         """How many ended. The rest becomes `survivors`; both are let go by the freezer."""

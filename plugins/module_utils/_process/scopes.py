@@ -7,7 +7,6 @@ PRIVATE: may change in any release.
 
 from __future__ import annotations
 
-import itertools
 import typing as t
 
 from .._kernel import cgroups, signals
@@ -53,7 +52,7 @@ def survey(
 
 
 def _cgroups(table: ProcessTable, victims: t.Sequence[Process], judge: t.Callable[[int], bool]) -> list[Scope]:
-    """The widest cgroups below the top that hold victims only; the first one that holds a stranger ends the search."""
+    """The cgroups of the victims, each with all below it; the first that holds a stranger ends the search."""
     hierarchies = cgroups.Hierarchies(table.root)
     known = {process.pid for process in victims}
     covered: set[int] = set()
@@ -65,29 +64,20 @@ def _cgroups(table: ProcessTable, victims: t.Sequence[Process], judge: t.Callabl
         if paths is None:
             continue  # gone since
         directory = hierarchies.directory("freezer", paths)
-        if directory is None or len(scopes) >= _MOST_SCOPES:
+        if directory is None or directory == hierarchies.top(directory) or len(scopes) >= _MOST_SCOPES:
             return []
-        scope, inside = None, set()
-        for candidate in cgroups.ancestors(directory, hierarchies.top(directory)):
-            held = cgroups.members(candidate)
-            if held is None or not cgroups.can_freeze(candidate):
-                break
-            most: int | None = None if scope is None else 1  # above the first, one stranger is enough to know
-            strangers = len(list(itertools.islice((pid for pid in held - known if not judge(pid)), most)))
-            if scope is None or not strangers:
-                scope, inside = Scope("cgroup", candidate, len(held) - strangers, strangers), held
-            if strangers:
-                break
-        found = table.read(process.pid)
-        gone = found is None or found.is_dead
-        if process.pid not in inside and not gone:
+        held = cgroups.members(directory) or set()
+        if process.pid not in held or not cgroups.can_freeze(directory):
+            found = table.read(process.pid)
+            if found is None or found.is_dead:
+                continue
             return []
-        if scope is None:
-            continue
-        scopes.append(scope)
-        if scope.strangers:
+        strangers = sum(1 for pid in held - known if not judge(pid))
+        scopes = [scope for scope in scopes if not scope.target.startswith(directory + "/")]
+        scopes.append(Scope("cgroup", directory, len(held) - strangers, strangers))
+        if strangers:
             return scopes
-        covered |= inside
+        covered |= held
     return scopes
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import json
 import os
@@ -94,6 +95,7 @@ def states(*processes: Process) -> str:
     return "".join(state_of(process.pid)[0] for process in processes)
 
 
+PRECIOUS = functools.partial(os.execv, "/bin/sleep", ["precious", "1000"])
 COUNTS = ("matched", "frozen", "thawed", "terminated", "killed", "already_stopped")
 
 
@@ -516,6 +518,49 @@ class TestCgroup:
                 move(child.pid, directory)
             assert counts(host.run("killed", these(one, two), method="cgroup")) == {"matched": 2, "killed": 2}
             assert not cgroups.is_frozen(directory)
+
+    @pytest.mark.parametrize("state", ["frozen", "killed"])
+    @pytest.mark.parametrize("moment", ["sweep", "collect"])
+    @pytest.mark.parametrize("controller", ["", "freezer"])
+    def test_a_stranger_that_comes_in_late_lives_on(self, host: Host, controller: str, moment: str, state: str) -> None:
+        """Between plan and freeze, or between proof and kill: there the freeze itself is all that may meet it."""
+        with sleeping() as one, sleeping() as two, sleeping() as late, own_cgroup(controller) as directory:
+            for child in (one, two):
+                move(child.pid, directory)
+
+            def intrude() -> None:
+                owner, name = {"sweep": (remedy.Freezer, "sweep"), "collect": (remedy, "collect")}[moment]
+                original = getattr(owner, name)
+
+                def first_let_in(*arguments: t.Any) -> t.Any:
+                    move(late.pid, directory)
+                    return original(*arguments)
+
+                setattr(owner, name, first_let_in)
+
+            done = host.run(state, these(one, two), before=intrude, method="cgroup")
+            assert counts(done) == {"matched": 2, state: 2}
+            if state == "killed" or moment == "sweep":
+                assert not cgroups.is_frozen(directory)
+                assert states(late) in "RS"
+            if state == "killed":
+                wait_for(lambda: states(one, two) == "ZZ", "they are dead")
+            else:
+                host.run("thawed", None)
+                wait_for(lambda: set(states(one, two, late)) <= set("RS"), "all run")
+
+    @pytest.mark.parametrize("state", ["frozen", "killed"])
+    @pytest.mark.parametrize("controller", ["", "freezer"])
+    def test_one_protected_by_its_command_line_lives_on(self, host: Host, controller: str, state: str) -> None:
+        with sleeping() as one, sleeping(life=PRECIOUS) as two, own_cgroup(controller) as directory:
+            wait_for(lambda: b"precious" in (ProcessTable().cmdline(two.pid) or []), "it is what it will be")
+            for child in (one, two):
+                move(child.pid, directory)
+            protect = (parse({"cmdline_regex": "precious"}, "protect"),)
+            done = host.run(state, these(one, two), method="cgroup", protect=protect)
+            assert counts(done) == {"matched": 2, state: 1}
+            assert not cgroups.is_frozen(directory)
+            wait_for(lambda: states(two) in "RS", "it runs")
 
     @pytest.mark.parametrize("controller", ["", "freezer"])
     def test_what_somebody_else_froze_stays_frozen(self, host: Host, controller: str) -> None:
