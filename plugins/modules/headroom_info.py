@@ -12,21 +12,36 @@ version_added: 0.1.0
 author: The hostcare.remediation authors (!UNKNOWN)
 description:
   - Reads every limit of a counted resource in one pass, without a fork, how much of it is used and by whom, and names
-    the limit that will be hit first.
-  - Counted are process slots, that is C(kernel.pid_max), C(kernel.threads-max), C(RLIMIT_NPROC) of each user, and
-    C(pids.max) of every control group that holds a process, however far above it.
+    for each resource the limit that will be hit first.
+  - C(process_slots) are C(kernel.pid_max), C(kernel.threads-max), C(RLIMIT_NPROC) of each user, and C(pids.max) of
+    every control group that holds a process, however far above it.
   - Command lines are not read, since that blocks on a host whose process table is full.
 extends_documentation_fragment:
   - hostcare.remediation._attributes.info
 options:
+  resources:
+    description: The resources to read. When empty, all.
+    type: list
+    elements: str
+    choices: [process_slots]
+    default: []
   top:
     description: How many groups, users, control groups and suspects to return at most.
     type: int
     default: 10
   time_budget:
-    description: How long to read the process table at most, such as V(10s). What is left out then is said.
+    description: How long one pass may take, such as V(10s). What is left out then is said.
     type: str
     default: 20s
+  samples:
+    description: With V(2) everything is read twice, O(interval) apart, and C(growth) tells what changed in between.
+    type: int
+    choices: [1, 2]
+    default: 1
+  interval:
+    description: How long to wait between two samples, such as V(10s); at most V(10m).
+    type: str
+    default: 10s
 seealso:
   - module: hostcare.remediation.rogue_process
 """
@@ -36,9 +51,15 @@ EXAMPLES = r"""
   hostcare.remediation.headroom_info:
   register: headroom
 
-- name: Name the limit that will be hit first
+- name: Name for each resource the limit that will be hit first
   ansible.builtin.debug:
-    var: headroom.resources | selectattr('binding') | first
+    var: headroom.resources | selectattr('binding')
+
+- name: See how fast process slots are used up
+  hostcare.remediation.headroom_info:
+    resources: [process_slots]
+    samples: 2
+    interval: 5s
 """
 
 RETURN = r"""
@@ -46,9 +67,9 @@ schema_version:
   description: Version of this structure. Keys may be added within a version.
   type: int
   returned: always
-  sample: 1
+  sample: 2
 resources:
-  description: The limits, the scarcest first.
+  description: The limits of all resources, the scarcest first.
   type: list
   elements: dict
   returned: always
@@ -65,10 +86,14 @@ resources:
       description: The name of the limit, C(kernel.pid_max), C(kernel.threads-max), C(RLIMIT_NPROC) or C(pids.max).
       type: str
       sample: RLIMIT_NPROC
+    measure:
+      description: What RV(resources[].used), RV(resources[].limit) and RV(resources[].free) are, C(count) or C(bytes).
+      type: str
+      sample: count
     used:
       description:
-        - Threads that count against it. For C(kernel.pid_max) also the numbers below 300, which the kernel gives out
-          only once.
+        - What counts against the limit. For C(process_slots) that is threads, for C(kernel.pid_max) also the numbers
+          below 300, which the kernel gives out only once.
       type: int
       sample: 1997
     limit:
@@ -84,37 +109,74 @@ resources:
       type: float
       sample: 0.9985
     binding:
-      description: Whether this limit will be hit first.
+      description: Whether this is the limit of its resource that will be hit first.
       type: bool
     stops_root:
       description: Whether root fails at this limit too.
       type: bool
+    growth:
+      description: The change between two samples. Null with one sample, and for a limit that the first did not see.
+      type: dict
+      contains:
+        per_minute:
+          description: By how much RV(resources[].used) grew in a minute. Negative where it shrank.
+          type: float
+          sample: 120.5
+        full_in_s:
+          description: Seconds until nothing is left if it goes on like this. Null where it does not grow.
+          type: int
+          sample: 90
     holders:
-      description: The three largest holders.
+      description: The three largest holders. What is not known of one is null.
       type: list
       elements: dict
       contains:
         name:
-          description: The comm of the processes.
+          description: The comm of the processes, or what else holds it.
           type: str
+        used:
+          description: How much of RV(resources[].used) it holds.
+          type: int
         user:
-          description: Their real user.
+          description: Its real user.
           type: str
         unit:
-          description: Their systemd unit, or control group.
+          description: Its systemd unit, or control group.
           type: str
-        tasks:
-          description: How many threads they are.
+        pid:
+          description: Its process number, where it is one process.
           type: int
     incident:
-      description: The incident that it means when the limit is hit.
+      description: The incident that it means when the limit is hit. Empty where it is none of this collection's.
       type: str
       sample: process_storm
     remedy:
-      description: The command line of the remedy.
+      description: The command line of the remedy. Empty where there is none.
       type: str
+coverage:
+  description: What was read, the process table first, and what that cost.
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    resource:
+      description: The resource, or C(process_table).
+      type: str
+      sample: process_slots
+    read:
+      description: Whether it could be read.
+      type: bool
+    reason:
+      description: Why it could not be read. Null where it could.
+      type: str
+    cost_ms:
+      description: How long reading took, in milliseconds.
+      type: float
+      sample: 1.5
 process_table:
-  description: The process table in numbers, without kernel threads where not said otherwise.
+  description:
+    - The process table in numbers, without kernel threads where not said otherwise. Zero where O(resources) names none
+      that takes a look at processes.
   type: dict
   returned: always
   contains:
@@ -237,13 +299,23 @@ from ansible_collections.hostcare.remediation.plugins.module_utils._process.sele
 def main() -> t.NoReturn:
     module = AnsibleModule(
         argument_spec={
+            "resources": {"type": "list", "elements": "str", "choices": resources.NAMES, "default": []},
             "top": {"type": "int", "default": 10},
             "time_budget": {"type": "str", "default": "20s"},
+            "samples": {"type": "int", "choices": [1, 2], "default": 1},
+            "interval": {"type": "str", "default": "10s"},
         },
         supports_check_mode=True,
     )
+    params = module.params
     try:
-        report = resources.report(module.params["top"], seconds(module.params["time_budget"], "time_budget"))
+        report = resources.report(
+            params["top"],
+            seconds(params["time_budget"], "time_budget"),
+            only=params["resources"],
+            samples=params["samples"],
+            interval=resources.pause(seconds(params["interval"], "interval")),
+        )
     except Refused as refusal:
         module.fail_json(msg=str(refusal))
     module.exit_json(changed=False, **report)

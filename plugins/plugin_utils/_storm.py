@@ -89,7 +89,7 @@ def rogue_lines(rogue: Data, dry: bool = False, width: int = 100, top: int = 10)
 
 
 def _limits(headroom: Data, width: int, top: int) -> list[str]:
-    resources = headroom.get("resources") or ()
+    resources = [one for one in headroom.get("resources") or () if one.get("resource") in (None, "process_slots")]
     rows = [
         [
             resource.get("limit_name"),

@@ -130,7 +130,7 @@ def test_what_headroom_info_returns(tmp_path: Path) -> None:
     (tmp_path / "user.slice").mkdir()
     (tmp_path / "user.slice" / "pids.max").write_text("90\n")
     (tmp_path / "user.slice" / "pids.current").write_text("61\n")
-    returned = resources.report(10, 20.0, str(tree.root))
+    returned = resources.report(10, 20.0, str(tree.root), samples=2, interval=0.1)
     assert {one["limit_name"] for one in returned["resources"]} == {
         "kernel.pid_max", "kernel.threads-max", "RLIMIT_NPROC", "pids.max",
     }  # fmt: skip

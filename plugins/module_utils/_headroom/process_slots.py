@@ -16,64 +16,34 @@ from .._kernel import cgroups
 from .._kernel.errors import Refused
 from .._kernel.processes import text
 from .._process.guard import Guard
-from .survey import Survey, Task
+from .survey import Holder, Limit, Resource, Survey, Task
 
-INCIDENT = "process_storm"
 _SUSPECT_LEAST = 50  # processes; below it no group is out of proportion
 _SUSPECT_SHARE = 0.25
 _RESERVED = 300
+_HOLDERS = 3
 
 
-def limits(survey: Survey, top: int) -> list[dict[str, t.Any]]:
-    """Host, users, cgroups, the scarcest first; the scarcest of all is binding. At most ``top`` users and cgroups."""
+def limits(survey: Survey, top: int) -> list[Limit]:
+    """Host, users and cgroups: at most ``top`` users and cgroups."""
     top = max(0, top)
     found = _host(survey)
-    users = sorted(_users(survey), key=_scarcity)[:top]
-    groups = sorted(_cgroups(survey), key=_scarcity)[:top]
-    found = sorted(found + users + groups, key=_scarcity)
-    for index, limit in enumerate(found):
-        members = limit.pop("members")
-        limit["binding"] = index == 0 and limit["limit"] is not None
-        limit["holders"] = _holders(members, 3)
-        limit["incident"] = INCIDENT
-        limit["remedy"] = "ansible-playbook hostcare.remediation.process_storm -e hostcare_hosts=THIS_HOST"
+    for others in (_users(survey), _cgroups(survey)):
+        found += sorted(others, key=lambda limit: limit.scarcity)[:top]
     return found
 
 
-def _scarcity(limit: dict[str, t.Any]) -> tuple[float, int, str]:
-    return (-(limit["share"] or 0.0), limit["free"] if limit["free"] is not None else 1 << 62, limit["scope"])
+RESOURCE = Resource("process_slots", "process_storm", limits)
 
 
-def _limit(
-    scope: str, name: str, used: int, limit: int | None, stops_root: bool, members: list[Task]
-) -> dict[str, t.Any]:
-    return {
-        "resource": "process_slots",
-        "scope": scope,
-        "limit_name": name,
-        "used": used,
-        "limit": limit,
-        "free": None if limit is None else max(0, limit - used),
-        "share": None if limit is None else round(used / limit, 4) if limit else float(max(used, 1)),
-        "stops_root": stops_root,
-        "members": members,
-    }
-
-
-def _host(survey: Survey) -> list[dict[str, t.Any]]:
+def _host(survey: Survey) -> list[Limit]:
     table = survey.table
     machine_tasks = table.load()[0]
     in_namespace = survey.threads + survey.kernel_threads + _lost_numbers(survey)
+    holders = _holders(survey.tasks)
     return [
-        _limit("host", "kernel.pid_max", in_namespace, table.number("sys", "kernel", "pid_max"), True, survey.tasks),
-        _limit(
-            "host",
-            "kernel.threads-max",
-            machine_tasks,
-            table.number("sys", "kernel", "threads-max"),
-            True,
-            survey.tasks,
-        ),
+        Limit("host", "kernel.pid_max", in_namespace, table.number("sys", "kernel", "pid_max"), holders),
+        Limit("host", "kernel.threads-max", machine_tasks, table.number("sys", "kernel", "threads-max"), holders),
     ]
 
 
@@ -85,7 +55,7 @@ def _lost_numbers(survey: Survey) -> int:
     return max(0, _RESERVED - survey.kernel_threads - sum(1 for number in numbers if number < _RESERVED))
 
 
-def _users(survey: Survey) -> list[dict[str, t.Any]]:
+def _users(survey: Survey) -> list[Limit]:
     """The limit of a user is the smallest one that any of a few of his processes has. Root is exempt and left out."""
     by_user: dict[str, list[Task]] = {}
     for task in survey.tasks:
@@ -96,11 +66,12 @@ def _users(survey: Survey) -> list[dict[str, t.Any]]:
         sample = [survey.table.nproc_limit(task.process.pid) for task in tasks[:: max(1, len(tasks) // 4)][:4]]
         known = [limit for limit in sample if limit is not None]
         used = sum(task.process.threads for task in tasks)
-        found.append(_limit(f"user {user}", "RLIMIT_NPROC", used, min(known) if known else None, False, tasks))
+        limit = min(known) if known else None
+        found.append(Limit(f"user {user}", "RLIMIT_NPROC", used, limit, _holders(tasks), stops_root=False))
     return found
 
 
-def _cgroups(survey: Survey) -> list[dict[str, t.Any]]:
+def _cgroups(survey: Survey) -> list[Limit]:
     """Every cgroup with a limit that holds one of the processes, however far above it."""
     hierarchies = cgroups.Hierarchies(survey.table.root)
     inside: dict[str, list[Task]] = {}
@@ -117,17 +88,17 @@ def _cgroups(survey: Survey) -> list[dict[str, t.Any]]:
         used = cgroups.number(directory, "pids.current")
         if limit is not None and used is not None:
             path = text(directory[len(hierarchies.top(directory)) :]) or "/"
-            found.append(_limit(f"cgroup {path}", "pids.max", used, limit, True, tasks))
+            found.append(Limit(f"cgroup {path}", "pids.max", used, limit, _holders(tasks)))
     return found
 
 
-def _holders(tasks: list[Task], top: int) -> list[dict[str, t.Any]]:
+def _holders(tasks: list[Task]) -> list[Holder]:
     counts: dict[tuple[str, str, str], int] = {}
     for task in tasks:
         key = (task.process.name, task.user, task.unit)
         counts[key] = counts.get(key, 0) + task.process.threads
-    largest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:top]
-    return [{"name": name, "user": user, "unit": unit, "tasks": count} for (name, user, unit), count in largest]
+    largest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_HOLDERS]
+    return [Holder(name, count, user, unit) for (name, user, unit), count in largest]
 
 
 def table(survey: Survey, top: int) -> dict[str, t.Any]:

@@ -7,35 +7,156 @@ PRIVATE: may change in any release.
 
 from __future__ import annotations
 
+import json
+import shlex
 import time
 import typing as t
 
+from .._kernel.errors import Refused
 from .._kernel.processes import ProcessTable
 from . import process_slots
-from .survey import Survey
+from .survey import Limit, Resource, Survey
 
-SCHEMA_VERSION = 1
-_RESOURCES = (process_slots,)
+SCHEMA_VERSION = 2
+RESOURCES: tuple[Resource, ...] = (process_slots.RESOURCE,)
+NAMES = [resource.name for resource in RESOURCES]
+
+_HOLDERS = 3
+_LEAST_PAUSE = 0.1
+_LONGEST_PAUSE = 600.0
+_Entry = t.Dict[str, t.Any]
 
 
-def report(top: int, time_budget: float, proc_root: str = "/proc") -> dict[str, t.Any]:
-    """All resources in one pass over the process table. Raises Refused where there is none."""
+class Reading(t.NamedTuple):
+    """One pass over the chosen resources."""
+
+    at: float
+    survey: Survey
+    limits: list[tuple[Resource, Limit]]
+    coverage: list[_Entry]
+
+
+def report(
+    top: int,
+    time_budget: float,
+    proc_root: str = "/proc",
+    only: t.Collection[str] = (),
+    samples: int = 1,
+    interval: float = 10.0,
+) -> dict[str, t.Any]:
+    """The chosen resources, or all, in one pass; in two with ``samples`` 2. Raises Refused where there is no /proc."""
     started = time.monotonic()
     table = ProcessTable(proc_root)
     table.check()
-    survey = Survey.take(table, started + time_budget)
-    resources = [limit for resource in _RESOURCES for limit in resource.limits(survey, top)]
-    reasons = list(survey.gaps)
-    if table.denied:
-        reasons.append(
-            f"{table.denied} reads below {table.root} were denied: run as root, in a container with CAP_SYS_PTRACE"
-        )
+    chosen = [resource for resource in RESOURCES if not only or resource.name in only]
+    earlier = None
+    if samples > 1:
+        earlier = _read(chosen, table, time.monotonic() + time_budget, top)
+        time.sleep(interval)
+        table = ProcessTable(proc_root)
+    reading = _read(chosen, table, time.monotonic() + time_budget, top)
+    survey = reading.survey
+    reasons = [*survey.gaps, *_denied(table)]
+    reasons += [f"{entry['resource']}: {entry['reason']}" for entry in reading.coverage if entry["reason"]]
     return {
         "schema_version": SCHEMA_VERSION,
-        "resources": resources,
+        "resources": _rendered(reading, earlier),
         "process_table": process_slots.table(survey, top),
         "suspects": process_slots.suspects(survey, top),
+        "coverage": reading.coverage,
         "partial": bool(reasons),
         "partial_reasons": reasons,
         "elapsed_ms": int((time.monotonic() - started) * 1000),
     }
+
+
+def pause(seconds: float) -> float:
+    """Between two samples: long enough to tell something, and not for ever."""
+    if not _LEAST_PAUSE <= seconds <= _LONGEST_PAUSE:
+        raise Refused(f"interval: {seconds:g} s is out of range: give {_LEAST_PAUSE:g}s to {_LONGEST_PAUSE / 60:g}m.")
+    return seconds
+
+
+def _read(chosen: t.Sequence[Resource], table: ProcessTable, deadline: float, top: int) -> Reading:
+    began = time.monotonic()
+    if any(resource.needs_processes for resource in chosen):
+        survey = Survey.take(table, deadline)
+    else:
+        survey = Survey(table, [], 0, [], deadline)
+    coverage = [_entry("process_table", began)]
+    limits: list[tuple[Resource, Limit]] = []
+    for resource in chosen:
+        began = time.monotonic()
+        reason = None
+        try:
+            limits += [(resource, limit) for limit in resource.limits(survey, top)]
+        except Refused as refusal:
+            reason = str(refusal)
+        except OSError as error:
+            reason = f"{error.filename or 'the kernel'} cannot be read ({error.strerror})"
+        coverage.append(_entry(resource.name, began, reason))
+    return Reading(time.monotonic(), survey, limits, coverage)
+
+
+def _entry(name: str, began: float, reason: str | None = None) -> _Entry:
+    cost = round((time.monotonic() - began) * 1000, 1)
+    return {"resource": name, "read": reason is None, "reason": reason, "cost_ms": cost}
+
+
+def _denied(table: ProcessTable) -> list[str]:
+    if not table.denied:
+        return []
+    return [f"{table.denied} reads below {table.root} were denied: run as root, in a container with CAP_SYS_PTRACE"]
+
+
+def _rendered(reading: Reading, earlier: Reading | None) -> list[_Entry]:
+    """The scarcest first; of each resource the scarcest limit is binding."""
+    before = {_key(resource, limit): limit.used for resource, limit in earlier.limits} if earlier else {}
+    minutes = (reading.at - earlier.at) / 60 if earlier else 0.0
+    rendered, bound = [], set()
+    for resource, limit in sorted(reading.limits, key=lambda pair: pair[1].scarcity):
+        binding = limit.limit is not None and resource.name not in bound
+        if binding:
+            bound.add(resource.name)
+        incident = resource.incident if limit.incident is None else limit.incident
+        rendered.append(
+            {
+                "resource": resource.name,
+                "scope": limit.scope,
+                "limit_name": limit.limit_name,
+                "measure": limit.measure,
+                "used": limit.used,
+                "limit": limit.limit,
+                "free": limit.left,
+                "share": limit.share,
+                "binding": binding,
+                "stops_root": limit.stops_root,
+                "growth": _growth(limit, before.get(_key(resource, limit)), minutes),
+                "holders": [holder._asdict() for holder in limit.holders[:_HOLDERS]],
+                "incident": incident,
+                "remedy": _remedy(incident, limit.options),
+            }
+        )
+    return rendered
+
+
+def _key(resource: Resource, limit: Limit) -> tuple[str, str, str]:
+    return (resource.name, limit.scope, limit.limit_name)
+
+
+def _growth(limit: Limit, before: int | None, minutes: float) -> _Entry | None:
+    """Between the two samples; None without a first one of this limit."""
+    if before is None or minutes <= 0:
+        return None
+    per_minute = round((limit.used - before) / minutes, 2)
+    left = limit.left
+    full_in = None if left is None or per_minute <= 0 else int(left / per_minute * 60)
+    return {"per_minute": per_minute, "full_in_s": full_in}
+
+
+def _remedy(incident: str, options: t.Mapping[str, t.Any]) -> str:
+    """Empty where this collection has no remedy."""
+    if not incident:
+        return ""
+    line = f"ansible-playbook hostcare.remediation.{incident} -e hostcare_hosts=THIS_HOST"
+    return line + (f" -e {shlex.quote(json.dumps(options, sort_keys=True))}" if options else "")

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ansible_collections.hostcare.remediation.plugins.module_utils._headroom import process_slots, resources
+from ansible_collections.hostcare.remediation.plugins.module_utils._headroom import resources
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel import cgroups
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.errors import Refused
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.processes import PF_KTHREAD, ProcessTable
@@ -54,7 +54,7 @@ class Host:
             self.tree.add(process(pid, comm, pgid=sid, sid=sid, **changes), uid=uid, **details)
 
     def report(self, top: int = 10, budget: float = 20.0) -> dict[str, t.Any]:
-        return resources.report(top, budget, str(self.tree.root))
+        return resources.report(top, budget, str(self.tree.root), only=["process_slots"])
 
     def limit(self, scope: str, name: str) -> dict[str, t.Any]:
         return next(one for one in self.report()["resources"] if (one["scope"], one["limit_name"]) == (scope, name))
@@ -134,7 +134,7 @@ def test_holders(host: Host) -> None:
     host.add(60, b"many")
     host.add(1, b"small")
     holders = host.limit("host", "kernel.pid_max")["holders"]
-    assert [(one["name"], one["user"], one["unit"], one["tasks"]) for one in holders[:2]] == [
+    assert [(one["name"], one["user"], one["unit"], one["used"]) for one in holders[:2]] == [
         ("big", str(USER), "app.service", 100),
         ("many", str(USER), "app.service", 60),
     ]
@@ -222,7 +222,7 @@ def test_the_order_of_proc_decides_nothing(host: Host, monkeypatch: pytest.Monke
         random.Random(seed).shuffle(pids)
         monkeypatch.setattr(ProcessTable, "pids", lambda _self, pids=pids: pids)
         report = host.report()
-        reports.append({**report, "elapsed_ms": 0})
+        reports.append({**report, "elapsed_ms": 0, "coverage": []})
     assert reports[1:] == reports[:-1]
 
 
@@ -235,7 +235,7 @@ def test_past_its_time_it_says_what_is_missing(host: Host) -> None:
 
 def test_a_proc_that_hides_others_is_a_partial_view(tmp_path: Path) -> None:
     tree = ProcTree(tmp_path / "proc", init=False)
-    report = resources.report(10, 20.0, str(tree.root))
+    report = resources.report(10, 20.0, str(tree.root), only=["process_slots"])
     assert report["partial"]
     assert "hidepid" in report["partial_reasons"][0]
 
@@ -273,7 +273,7 @@ class TestThisMachine:
         with sleeping() as child, own_cgroup("pids") as directory:
             assert cgroups.write(directory, "pids.max", "1")
             move(child.pid, directory)
-            report = resources.report(100, 20.0)
+            report = resources.report(100, 20.0, only=["process_slots"])
             mine = [one for one in report["resources"] if one["scope"].endswith(os.path.basename(directory))]
             (limit,) = mine
             assert numbers(limit) == (1, 1, 0, 1.0, True)
@@ -281,6 +281,6 @@ class TestThisMachine:
 
 
 def test_the_remedy_is_a_command_line() -> None:
-    assert process_slots.INCIDENT == "process_storm"
-    limit = resources.report(1, 20.0)["resources"][0]
+    limit = resources.report(1, 20.0, only=["process_slots"])["resources"][0]
+    assert limit["incident"] == "process_storm"
     assert limit["remedy"].startswith("ansible-playbook hostcare.remediation.process_storm")
