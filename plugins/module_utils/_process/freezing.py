@@ -26,8 +26,10 @@ from .plan import Scope
 from .selection import Matcher, Tree
 
 _BETWEEN_PASSES = 0.001  # seconds: SIGSTOP needs its target to run, so leave it the processor
+_BETWEEN_LOOKS = 0.0002  # seconds: a freeze is over soon
 _MOST_CHASES = 200
 _MOST_HANDLES = 8192
+_NO_HANDLE = -1
 _ASLEEP = 0.2  # seconds
 
 
@@ -135,7 +137,7 @@ class Freezer:
         while not cgroups.is_frozen(target):
             if time.monotonic() > self.deadline:
                 raise Unproven(f"{target} was not frozen in time: a process in it is in D state; use method scan.")
-            time.sleep(_BETWEEN_PASSES)
+            time.sleep(_BETWEEN_LOOKS)
         inside = cgroups.members(target) or set()
         if 0 in inside:  # one of another PID namespace came in since the plan was made
             self._thaw_cgroups()
@@ -183,18 +185,23 @@ class Freezer:
                 self.tasks += process.threads
                 return self._hold(held, process)
             self._let_go(pid)  # gone: the number may be another's by now
-        opened = self.table.open(pid)
-        if opened is None:
+        fd, process = self._look(pid)
+        if process is None:
             return 0
-        fd, process = opened
         try:
             self.tasks += process.threads
             if self.matcher.by_stat(process):
                 return self._judge(fd, process, tree)
             return self._spare(process)
         finally:
-            if self.handles.get(pid) != fd:
+            if fd != _NO_HANDLE and self.handles.get(pid) != fd:
                 os.close(fd)
+
+    def _look(self, pid: str) -> tuple[int, Process | None]:
+        """With a handle to stop it by, which a member of a frozen cgroup does not need."""
+        if int(pid) in self.cgroup_members:
+            return _NO_HANDLE, self.table.read(pid)
+        return self.table.open(pid) or (_NO_HANDLE, None)
 
     def _judge(self, fd: int, process: Process, tree: Tree | None) -> int:
         identity = (process.pid, process.start)
@@ -255,7 +262,7 @@ class Freezer:
     def _keep(self, fd: int, process: Process) -> None:
         """Hold it, and its descriptor too as far as there are enough: to signal it then takes one call."""
         self.held[process.pid, process.start] = process
-        if len(self.handles) < self.most_handles:
+        if fd != _NO_HANDLE and len(self.handles) < self.most_handles:
             self.handles[str(process.pid)] = fd
 
     def _let_go(self, pid: str) -> None:

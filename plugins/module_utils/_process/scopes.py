@@ -15,6 +15,7 @@ from .plan import SCOPES, Scope, selectiveness
 from .selection import Selector
 
 _MOST_SCOPES = 64
+_OF_ANOTHER_NAMESPACE = 0  # how cgroup.procs lists a process that has no number here
 
 
 def kinds(selector: Selector, method: str) -> tuple[str, ...]:
@@ -38,7 +39,7 @@ def survey(
     ``judge`` looks again at a number that was no victim in the pass: gone by now, or a victim after all.
     """
     look: dict[str, t.Callable[[], list[Scope]]] = {
-        "cgroup": lambda: _cgroups(table, victims, judge),
+        "cgroup": lambda: _cgroups(table, victims, others, judge),
         "user": lambda: _users(table, victims, others, judge),
         "group": lambda: _groups(victims, others, judge),
     }
@@ -51,10 +52,15 @@ def survey(
     return found
 
 
-def _cgroups(table: ProcessTable, victims: t.Sequence[Process], judge: t.Callable[[int], bool]) -> list[Scope]:
-    """The cgroups of the victims, each with all below it; the first that holds a stranger ends the search."""
+def _cgroups(
+    table: ProcessTable, victims: t.Sequence[Process], others: t.Sequence[Process], judge: t.Callable[[int], bool]
+) -> list[Scope]:
+    """The cgroups of the victims, each with all below it; the first that holds a stranger ends the search.
+
+    Who was born since the pass is not looked at: who is looked at, once all are frozen, is everybody.
+    """
     hierarchies = cgroups.Hierarchies(table.root)
-    known = {process.pid for process in victims}
+    strange = {process.pid for process in others} | {_OF_ANOTHER_NAMESPACE}
     covered: set[int] = set()
     scopes: list[Scope] = []
     for process in victims:
@@ -72,7 +78,7 @@ def _cgroups(table: ProcessTable, victims: t.Sequence[Process], judge: t.Callabl
             if found is None or found.is_dead:
                 continue
             return []
-        strangers = sum(1 for pid in held - known if not judge(pid))
+        strangers = sum(1 for pid in held & strange if not judge(pid))
         scopes = [scope for scope in scopes if not scope.target.startswith(directory + "/")]
         scopes.append(Scope("cgroup", directory, len(held) - strangers, strangers))
         if strangers:

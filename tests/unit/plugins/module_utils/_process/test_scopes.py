@@ -68,8 +68,14 @@ def test_two_cgroups(host: Host) -> None:
 
 def test_a_stranger_in_the_cgroup_is_counted(host: Host) -> None:
     victims = [host.add(10, "/a"), host.add(11, "/a")]
+    stranger = host.add(20, "/a")
+    assert host.survey(victims, [stranger]) == [Scope("cgroup", host.at("/a"), 2, 1)]
+
+
+def test_who_was_born_since_is_left_for_when_all_are_frozen(host: Host) -> None:
+    victim = host.add(10, "/a")
     host.add(20, "/a")
-    assert host.survey(victims) == [Scope("cgroup", host.at("/a"), 2, 1)]
+    assert host.survey([victim]) == [Scope("cgroup", host.at("/a"), 2, 0)]
 
 
 def test_the_top_is_never_taken(host: Host) -> None:
@@ -154,8 +160,7 @@ def test_the_look_ends_with_the_first_kind_that_fits(host: Host) -> None:
     victim = host.add(10, "/a", uid=1000, owner=0, pgid=10)
     host.survey([victim])
     for strangers, kinds in (([], ["cgroup"]), ([20], ["cgroup", "user"])):
-        for pid in strangers:
-            host.add(pid, "/a", uid=1001, owner=0)
+        others = [host.add(pid, "/a", uid=1001, owner=0) for pid in strangers]
         host.survey([victim])
-        found = survey(["cgroup", "user", "group"], host.tree.table, [victim], [], lambda pid: pid == victim.pid)
+        found = survey(["cgroup", "user", "group"], host.tree.table, [victim], others, lambda pid: pid == victim.pid)
         assert [scope.kind for scope in found] == kinds
