@@ -15,6 +15,9 @@ description:
     for each resource the limit that will be hit first.
   - C(process_slots) are C(kernel.pid_max), C(kernel.threads-max), C(RLIMIT_NPROC) of each user, and C(pids.max) of
     every control group that holds a process, however far above it.
+  - C(inodes) and C(blocks) are those of every file system that is mounted where the module runs, each once, however
+    often it is mounted. Images and what is mounted read-only cannot be used up and are left out. A network file system,
+    and what lies below one, might hang the module and is never asked. It is named in RV(skipped).
   - Command lines are not read, since that blocks on a host whose process table is full.
 extends_documentation_fragment:
   - hostcare.remediation._attributes.info
@@ -23,16 +26,21 @@ options:
     description: The resources to read. When empty, all.
     type: list
     elements: str
-    choices: [process_slots]
+    choices: [process_slots, inodes, blocks]
     default: []
   top:
-    description: How many groups, users, control groups and suspects to return at most.
+    description: How many groups, users, control groups, file systems and suspects to return at most.
     type: int
     default: 10
   time_budget:
     description: How long one pass may take, such as V(10s). What is left out then is said.
     type: str
     default: 20s
+  include_fuse:
+    description:
+      - Whether to ask file systems in user space (FUSE), too. The daemon behind one may hang, and the module with it.
+    type: bool
+    default: false
   samples:
     description: With V(2) everything is read twice, O(interval) apart, and C(growth) tells what changed in between.
     type: int
@@ -79,11 +87,13 @@ resources:
       type: str
       sample: process_slots
     scope:
-      description: Whose limit it is, C(host), C(user NAME) or C(cgroup PATH).
+      description: Whose limit it is, C(host), C(user NAME), C(cgroup PATH) or C(filesystem MOUNTPOINT).
       type: str
       sample: user app
     limit_name:
-      description: The name of the limit, C(kernel.pid_max), C(kernel.threads-max), C(RLIMIT_NPROC) or C(pids.max).
+      description:
+        - The name of the limit. For C(process_slots) C(kernel.pid_max), C(kernel.threads-max), C(RLIMIT_NPROC) or
+          C(pids.max), for a file system C(inodes) or C(blocks).
       type: str
       sample: RLIMIT_NPROC
     measure:
@@ -101,11 +111,14 @@ resources:
       type: int
       sample: 2000
     free:
-      description: What is left. Null where there is no limit.
+      description:
+        - What is left, of a file system what is left to users other than root. Null where there is no limit.
       type: int
       sample: 3
     share:
-      description: The used part of the limit, 0 to 1. It can be more than 1, and is null where there is no limit.
+      description:
+        - The used part of what is used and free, 0 to 1. More than 1 where more is used than the limit allows, and null
+          where there is no limit.
       type: float
       sample: 0.9985
     binding:
@@ -153,6 +166,62 @@ resources:
     remedy:
       description: The command line of the remedy. Empty where there is none.
       type: str
+context:
+  description: What helps to read the rest. What the kernel does not tell is null.
+  type: dict
+  returned: always
+  contains:
+    memory:
+      description: The memory of the host in bytes.
+      type: dict
+      contains:
+        total:
+          description: All there is.
+          type: int
+        available:
+          description: What new programs can have without swapping.
+          type: int
+        swap_total:
+          description: All swap.
+          type: int
+        swap_free:
+          description: Unused swap.
+          type: int
+        committed:
+          description: What has been promised to programs.
+          type: int
+        commit_limit:
+          description: What may be promised where C(vm.overcommit_memory) is 2.
+          type: int
+    pressure:
+      description:
+        - Percent of time in which tasks waited for a resource. Null where the kernel does not count it.
+      type: dict
+      contains:
+        cpu: &pressure
+          description: Waiting for this one.
+          type: dict
+          contains:
+            some_avg10: &percent
+              description: At least one task waited, or with C(full) all of them at once, in the last so many seconds.
+              type: float
+            some_avg60: *percent
+            some_avg300: *percent
+            full_avg10: *percent
+            full_avg60: *percent
+            full_avg300: *percent
+        memory: *pressure
+        io: *pressure
+    load:
+      description: Load averages of 1, 5 and 15 minutes.
+      type: list
+      elements: float
+    processors:
+      description: Processors of the host.
+      type: int
+    uptime_s:
+      description: Seconds since the boot.
+      type: int
 coverage:
   description: What was read, the process table first, and what that cost.
   type: list
@@ -272,8 +341,26 @@ suspects:
       description: Why they are suspected.
       type: list
       elements: str
+skipped:
+  description: What was left out on purpose, at most 20.
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    what:
+      description: The mount point.
+      type: str
+      sample: /srv/nfs
+    reason:
+      description: Why it was left out.
+      type: str
+      sample: "nfs4: a file system that may hang is not asked"
+skipped_total:
+  description: How much was left out on purpose.
+  type: int
+  returned: always
 partial:
-  description: Whether something could not be seen.
+  description: Whether something could not be seen, what was left out on purpose not counted.
   type: bool
   returned: always
 partial_reasons:
@@ -302,6 +389,7 @@ def main() -> t.NoReturn:
             "resources": {"type": "list", "elements": "str", "choices": resources.NAMES, "default": []},
             "top": {"type": "int", "default": 10},
             "time_budget": {"type": "str", "default": "20s"},
+            "include_fuse": {"type": "bool", "default": False},
             "samples": {"type": "int", "choices": [1, 2], "default": 1},
             "interval": {"type": "str", "default": "10s"},
         },
@@ -313,6 +401,7 @@ def main() -> t.NoReturn:
             params["top"],
             seconds(params["time_budget"], "time_budget"),
             only=params["resources"],
+            include_fuse=params["include_fuse"],
             samples=params["samples"],
             interval=resources.pause(seconds(params["interval"], "interval")),
         )

@@ -126,7 +126,8 @@ def test_what_headroom_info_returns(tmp_path: Path) -> None:
     for pid in range(100, 160):
         tree.add(process(pid, b"bomb", ppid=os.getpid(), pgid=100, sid=100), uid=54321, limit="100")
     tree.add(process(200, b"undead", state="Z", ppid=os.getpid()))
-    tree.write("self/mountinfo", f"1 1 0:1 / {tmp_path} rw - cgroup2 none rw\n")
+    mounts = f"1 1 0:1 / {tmp_path} rw - cgroup2 none rw\n2 1 0:2 / /srv rw - nfs4 server:/ rw\n"
+    tree.write("self/mountinfo", mounts)
     (tmp_path / "user.slice").mkdir()
     (tmp_path / "user.slice" / "pids.max").write_text("90\n")
     (tmp_path / "user.slice" / "pids.current").write_text("61\n")

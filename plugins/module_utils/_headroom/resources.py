@@ -14,14 +14,19 @@ import typing as t
 
 from .._kernel.errors import Refused
 from .._kernel.processes import ProcessTable
-from . import process_slots
+from . import filesystems, pressure, process_slots
 from .survey import Limit, Resource, Survey
 
 SCHEMA_VERSION = 2
-RESOURCES: tuple[Resource, ...] = (process_slots.RESOURCE,)
+RESOURCES: tuple[Resource, ...] = (
+    process_slots.RESOURCE,
+    filesystems.INODES,
+    filesystems.BLOCKS,
+)
 NAMES = [resource.name for resource in RESOURCES]
 
 _HOLDERS = 3
+_SKIPPED = 20
 _LEAST_PAUSE = 0.1
 _LONGEST_PAUSE = 600.0
 _Entry = t.Dict[str, t.Any]
@@ -43,6 +48,7 @@ def report(
     only: t.Collection[str] = (),
     samples: int = 1,
     interval: float = 10.0,
+    include_fuse: bool = False,
 ) -> dict[str, t.Any]:
     """The chosen resources, or all, in one pass; in two with ``samples`` 2. Raises Refused where there is no /proc."""
     started = time.monotonic()
@@ -51,19 +57,22 @@ def report(
     chosen = [resource for resource in RESOURCES if not only or resource.name in only]
     earlier = None
     if samples > 1:
-        earlier = _read(chosen, table, time.monotonic() + time_budget, top)
+        earlier = _read(chosen, table, time_budget, top, include_fuse)
         time.sleep(interval)
         table = ProcessTable(proc_root)
-    reading = _read(chosen, table, time.monotonic() + time_budget, top)
+    reading = _read(chosen, table, time_budget, top, include_fuse)
     survey = reading.survey
-    reasons = [*survey.gaps, *_denied(table)]
+    reasons = [*dict.fromkeys(survey.gaps), *_denied(table)]
     reasons += [f"{entry['resource']}: {entry['reason']}" for entry in reading.coverage if entry["reason"]]
     return {
         "schema_version": SCHEMA_VERSION,
         "resources": _rendered(reading, earlier),
         "process_table": process_slots.table(survey, top),
         "suspects": process_slots.suspects(survey, top),
+        "context": pressure.context(table),
         "coverage": reading.coverage,
+        "skipped": [{"what": what, "reason": reason} for what, reason in sorted(survey.skipped.items())[:_SKIPPED]],
+        "skipped_total": len(survey.skipped),
         "partial": bool(reasons),
         "partial_reasons": reasons,
         "elapsed_ms": int((time.monotonic() - started) * 1000),
@@ -77,12 +86,13 @@ def pause(seconds: float) -> float:
     return seconds
 
 
-def _read(chosen: t.Sequence[Resource], table: ProcessTable, deadline: float, top: int) -> Reading:
+def _read(chosen: t.Sequence[Resource], table: ProcessTable, budget: float, top: int, include_fuse: bool) -> Reading:
     began = time.monotonic()
+    deadline = began + budget
     if any(resource.needs_processes for resource in chosen):
-        survey = Survey.take(table, deadline)
+        survey = Survey.take(table, deadline, include_fuse)
     else:
-        survey = Survey(table, [], 0, [], deadline)
+        survey = Survey(table, [], 0, [], deadline, {}, include_fuse)
     coverage = [_entry("process_table", began)]
     limits: list[tuple[Resource, Limit]] = []
     for resource in chosen:

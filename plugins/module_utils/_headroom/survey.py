@@ -89,13 +89,18 @@ class Resource(t.NamedTuple):
 
 
 class Survey(t.NamedTuple):
-    """``cgroup`` of a task is its directory in the hierarchy that counts pids; empty where there is none."""
+    """``cgroup`` of a task is its directory in the hierarchy that counts pids; empty where there is none.
+
+    ``gaps`` are sentences on what could not be seen. ``skipped`` is what was left out on purpose, and why.
+    """
 
     table: ProcessTable
     tasks: list[Task]
     kernel_threads: int
     gaps: list[str]
     deadline: float
+    skipped: dict[str, str]
+    include_fuse: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -103,7 +108,7 @@ class Survey(t.NamedTuple):
         return time.monotonic() > self.deadline
 
     @classmethod
-    def take(cls, table: ProcessTable, deadline: float) -> Survey:
+    def take(cls, table: ProcessTable, deadline: float, include_fuse: bool = False) -> Survey:
         """Past the deadline (monotonic seconds) the rest of the table is left out, and ``gaps`` says so."""
         reader = _Reader(table)
         tasks: list[Task] = []
@@ -120,7 +125,7 @@ class Survey(t.NamedTuple):
                 gaps.append(f"the time budget ended after {len(tasks)} processes: raise time_budget to see all")
                 break
         tasks.sort(key=lambda task: task.process.pid)
-        return cls(table, tasks, kernel_threads, gaps, deadline)
+        return cls(table, tasks, kernel_threads, gaps, deadline, {}, include_fuse)
 
     @property
     def threads(self) -> int:
