@@ -19,8 +19,8 @@ from .survey import Limit, Resource, Survey
 
 # Asks a server, another node or a daemon, each of which may be gone. FUSE is here, too.
 _ASKS_OTHERS = frozenset({
-    "9p", "acfs", "afs", "autofs", "beegfs", "ceph", "cifs", "coda", "cvfs", "davfs", "gfs", "gfs2", "glusterfs", "gpfs",
-    "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "panfs", "pvfs2", "prl_fs", "smb3", "smbfs", "sshfs",
+    "9p", "acfs", "afs", "autofs", "beegfs", "ceph", "cifs", "coda", "cvfs", "davfs", "gfs", "gfs2", "glusterfs",
+    "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "panfs", "prl_fs", "pvfs2", "smb3", "smbfs", "sshfs",
     "vboxsf", "vmhgfs",
 })  # fmt: skip
 _FUSE = re.compile(r"^fuse(blk|ctl)?(\.|$)|^virtiofs$")
