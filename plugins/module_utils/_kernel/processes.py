@@ -285,9 +285,16 @@ class ProcessTable:
 
     def oom_score_adj(self, pid: int) -> int:
         try:
-            return int(self._bytes(pid, "oom_score_adj") or 0)
-        except ValueError:
+            fd = os.open(f"{self.root}/{pid}/oom_score_adj", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            self._note(error)
             return 0
+        try:
+            return int(os.read(fd, 16))
+        except (OSError, ValueError):
+            return 0
+        finally:
+            os.close(fd)
 
     def nproc_limit(self, pid: int) -> int | None:
         """The soft RLIMIT_NPROC of a process; None where it has none or may not be seen."""

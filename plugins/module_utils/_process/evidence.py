@@ -72,14 +72,14 @@ class Describer:
 
     def groups(self, processes: t.Iterable[tuple[Process, str]]) -> list[dict[str, t.Any]]:
         """Counts by name, user, unit and reason, largest first."""
-        counts: dict[tuple[str, str, str, str], int] = {}
+        counts: dict[tuple[bytes, tuple[str, str], str], int] = {}
         for process, reason in processes:
-            key = (process.name, self.user(process), self.unit(process), reason)
+            key = (process.comm, self._place(process), reason)
             counts[key] = counts.get(key, 0) + 1
         largest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         return [
-            {"name": name, "user": user, "unit": unit, "reason": reason, "count": count}
-            for (name, user, unit, reason), count in largest
+            {"name": text(comm), "user": user, "unit": unit, "reason": reason, "count": count}
+            for (comm, (user, unit), reason), count in largest
         ]
 
 
