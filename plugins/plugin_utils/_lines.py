@@ -65,6 +65,25 @@ def table(titles: t.Sequence[str], rows: t.Sequence[t.Sequence[object]], width: 
     return [_row(row, widths, numeric, width) for row in [list(titles), *cells]]
 
 
+def more(count: int, what: str, width: int) -> list[str]:
+    """What a bounded list left out."""
+    return [line(f"... and {count} more {what}", width, INDENT)] if count > 0 else []
+
+
+def partial(result: t.Mapping[str, t.Any], width: int) -> list[str]:
+    """What a module could not see."""
+    if not result.get("partial"):
+        return []
+    lines = [line("not everything could be read:", width, INDENT)]
+    for reason in result.get("partial_reasons") or ():
+        lines += wrapped(f"- {reason}", width, INDENT * 2)
+    return lines
+
+
+def percent(share: float | None) -> str | None:
+    return None if share is None else f"{share:.0%}".replace("%", " %")
+
+
 def _shrink(widths: list[int], numeric: list[bool], room: int) -> None:
     flexible = [at for at, is_number in enumerate(numeric) if not is_number]
     while sum(widths) > room and flexible:

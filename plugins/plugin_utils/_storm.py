@@ -16,6 +16,9 @@ from ansible_collections.hostcare.remediation.plugins.plugin_utils._lines import
     MIN_WIDTH,
     clip,
     line,
+    more,
+    partial,
+    percent,
     safe,
     table,
     wrapped,
@@ -38,7 +41,7 @@ def headroom_lines(headroom: Data, width: int = 100, top: int = 5) -> list[str]:
         "",
         *_process_table(headroom.get("process_table") or {}, width, top),
     ]
-    lines += _partial(headroom, width)
+    lines += partial(headroom, width)
     return lines
 
 
@@ -49,13 +52,13 @@ def suspect_lines(suspects: t.Sequence[Data], width: int = 100, top: int = 3) ->
         return [line("SUSPECTS  none: no group of processes is out of proportion.", width)]
     lines = [line("SUSPECTS  out of proportion, the worst first", width)]
     for number, suspect in enumerate(suspects[:top], start=1):
-        share = _percent(suspect.get("share")) or "unknown share"
+        share = percent(suspect.get("share")) or "unknown share"
         count, young = suspect.get("processes", 0), suspect.get("young", 0)
         head = f"{number}. {_selection(suspect.get('selector') or {})}"
         lines += wrapped(f"{head}: {count} processes ({share} of all), {young} of them young", width, INDENT)
         for reason in suspect.get("reasons") or ():
             lines += wrapped(f"- {reason}", width, INDENT * 3)
-    return lines + _more(len(suspects) - top, "suspects", width)
+    return lines + more(len(suspects) - top, "suspects", width)
 
 
 def suspect_option(suspect: Data, max_victims: int = 500) -> str:
@@ -84,7 +87,7 @@ def rogue_lines(rogue: Data, dry: bool = False, width: int = 100, top: int = 10)
         *_survivors(rogue, width, top),
         *_zombies(rogue.get("zombies") or {}, width, top),
         *_how(rogue, dry, width),
-        *_partial(rogue, width),
+        *partial(rogue, width),
     ]
 
 
@@ -97,7 +100,7 @@ def _limits(headroom: Data, width: int, top: int) -> list[str]:
             resource.get("used"),
             "unlimited" if resource.get("limit") is None else resource["limit"],
             resource.get("free"),
-            _percent(resource.get("share")),
+            percent(resource.get("share")),
             _remarks(resource),
         ]
         for resource in resources[:top]
@@ -105,7 +108,7 @@ def _limits(headroom: Data, width: int, top: int) -> list[str]:
     if not rows:
         return [line("PROCESS SLOTS  no limit could be read.", width)]
     titles = ["limit", "scope", "used", "of", "free", "share", ""]
-    rest = _more(len(resources) - top, "limits, none of them nearer", width)
+    rest = more(len(resources) - top, "limits, none of them nearer", width)
     return [line("PROCESS SLOTS", width), *table(titles, rows, width), *rest]
 
 
@@ -136,7 +139,7 @@ def _process_table(found: Data, width: int, top: int) -> list[str]:
     ]
     if parents and top:
         titles = ["leaves zombies", "pid", "user", "unit", "zombies"]
-        lines += table(titles, parents[:top], width) + _more(len(parents) - top, "parents", width)
+        lines += table(titles, parents[:top], width) + more(len(parents) - top, "parents", width)
     return lines
 
 
@@ -168,7 +171,7 @@ def _groups(title: str, groups: t.Sequence[Data], width: int, top: int) -> list[
     return (
         lines
         + table(["count", "name", "user", "unit", "because"], rows, width)
-        + _more(len(groups) - top, "groups", width)
+        + more(len(groups) - top, "groups", width)
     )
 
 
@@ -193,7 +196,7 @@ def _survivors(rogue: Data, width: int, top: int) -> list[str]:
     return [
         line(f"{total} are still there:", width, INDENT),
         *table(titles, rows, width),
-        *_more(total - len(rows), "processes", width),
+        *more(total - len(rows), "processes", width),
     ]
 
 
@@ -205,7 +208,7 @@ def _zombies(zombies: Data, width: int, top: int) -> list[str]:
     return [
         line(f"{zombies['total']} zombies hold slots until their parents collect them:", width, INDENT),
         *(table(["pid", "parent", "user", "zombies", "told"], rows, width) if rows else ()),
-        *_more(len(parents) - top, "parents", width),
+        *more(len(parents) - top, "parents", width),
     ]
 
 
@@ -221,15 +224,6 @@ def _how(rogue: Data, dry: bool, width: int) -> list[str]:
         lines += wrapped(
             f"end: {end}{proof} (rounds: {rogue.get('rounds', 0)}, {rogue.get('elapsed_ms', 0)} ms)", width, INDENT
         )
-    return lines
-
-
-def _partial(result: Data, width: int) -> list[str]:
-    if not result.get("partial"):
-        return []
-    lines = [line("not everything could be read:", width, INDENT)]
-    for reason in result.get("partial_reasons") or ():
-        lines += wrapped(f"- {reason}", width, INDENT * 2)
     return lines
 
 
@@ -251,11 +245,3 @@ def _texts(value: object) -> t.Iterator[str]:
             yield from _texts(item)
     else:
         yield str(value)
-
-
-def _more(count: int, what: str, width: int) -> list[str]:
-    return [line(f"... and {count} more {what}", width, INDENT)] if count > 0 else []
-
-
-def _percent(share: float | None) -> str | None:
-    return None if share is None else f"{share:.0%}".replace("%", " %")
