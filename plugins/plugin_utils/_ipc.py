@@ -65,7 +65,7 @@ def _limits(title: str, limits: t.Sequence[Data], width: int) -> list[str]:
     rows = [
         [
             limit.get("limit_name"),
-            _what(limit),
+            limit.get("unit"),
             limit.get("used"),
             limit.get("limit"),
             limit.get("free"),
@@ -78,11 +78,6 @@ def _limits(title: str, limits: t.Sequence[Data], width: int) -> list[str]:
     if not rows:
         return [line(f"{title}  none could be read.", width)]
     return [line(title, width), *table(["limit", "what", "used", "of", "free", "share", ""], rows, width)]
-
-
-def _what(limit: Data) -> str:
-    """Of a limit on each single object the largest one is counted, and nothing is free."""
-    return f"{limit.get('unit')}" if limit.get("free") is not None else f"{limit.get('unit')}, the largest"
 
 
 def _settings(settings: t.Sequence[Data], width: int) -> list[str]:
@@ -122,6 +117,8 @@ def _groups(title: str, groups: t.Sequence[Data], width: int, top: int) -> list[
         for group in groups[:top]
     ]
     titles = ["count", "what", "owner", "creator", "verdict", "because"]
+    if _kinds_of(groups):  # one for all, which the headline has said
+        titles, rows = [titles[0], *titles[2:]], [[row[0], *row[2:]] for row in rows]
     head = [line(title, width, INDENT)] if title else []
     return head + table(titles, rows, width) + more(len(groups) - top, "groups", width)
 

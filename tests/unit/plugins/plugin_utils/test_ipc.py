@@ -29,8 +29,8 @@ LIMITS = [
         "limit": 32, "free": 0, "share": 1.0, "binding": True, "error": "ENOSPC from semget(2)", "holders": [],
     },
     {
-        "kind": "semaphores", "limit_name": "SEMMSL", "parameter": "kernel.sem", "unit": "semaphores", "used": 1,
-        "limit": 25032000, "free": None, "share": None, "binding": False, "error": "EINVAL from semget(2)",
+        "kind": "semaphores", "limit_name": "SEMMSL", "parameter": "kernel.sem", "unit": "semaphores in one array",
+        "used": 1, "limit": 25032000, "free": None, "share": None, "binding": False, "error": "EINVAL from semget(2)",
         "holders": [],
     },
     {
@@ -67,9 +67,9 @@ def test_the_limit_that_is_hit_is_named_with_its_error() -> None:
     assert "ENOSPC from semget(2)" in hit
 
 
-def test_a_limit_on_each_array_is_told_from_one_on_all() -> None:
+def test_a_limit_of_which_no_use_is_counted_is_left_out() -> None:
     (each,) = [line for line in ipc_lines(INFO) if "SEMMSL" in line]
-    assert "semaphores, the largest" in each
+    assert each.split()[-4:] == ["1", "25032000", "-", "-"]
     assert not any("SEMOPM" in line for line in ipc_lines(INFO))
 
 
@@ -85,7 +85,10 @@ def test_objects_are_counted_by_verdict_and_group() -> None:
     lines = ipc_lines(INFO)
     assert "IPC OBJECTS  32 arrays (30 orphaned, 2 perhaps in use)" in lines
     (orphans,) = [line for line in lines if "nobody who could" in line]
-    assert orphans.split()[:5] == ["30", "arrays", "www-data", "root", "orphaned"]
+    assert orphans.split()[:4] == ["30", "www-data", "root", "orphaned"]
+    queue = {**DOUBTFUL, "kind": "message_queues"}
+    (orphans,) = [line for line in ipc_lines({**INFO, "groups": [ORPHANS, queue]}) if "nobody who could" in line]
+    assert orphans.split()[:4] == ["30", "arrays", "www-data", "root"]
     assert "  ... and 1 more groups" in ipc_lines(INFO, top=1)
     assert "IPC OBJECTS  none" in ipc_lines({"limits": LIMITS})
 
