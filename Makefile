@@ -26,7 +26,7 @@ NEWEST := .work/venv-newest/bin
 
 # What runs on managed nodes, and the tests of it that run on its oldest Python; then what runs on the controller.
 TARGET_CODE := $(wildcard plugins/modules plugins/module_utils plugins/doc_fragments tests/unit)
-CONTROLLER_CODE := $(wildcard plugins/action plugins/callback plugins/filter tests/integration tests/support \
+CONTROLLER_CODE := $(wildcard plugins/action plugins/callback plugins/filter plugins/plugin_utils tests/integration tests/support \
 	tests/benchmark tests/toolchain extensions)
 
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.work/pycache
@@ -41,11 +41,12 @@ help: ## list the targets
 # --- the two that a newcomer needs ---
 
 .PHONY: triage
-triage: .work/triage.stamp ## assess this machine: what it has run out of, what would be done; changes nothing
+triage: .work/triage.stamp ## what this machine is running out of, as a table and a page; changes nothing
 	@ANSIBLE_STDOUT_CALLBACK=hostcare.remediation.plain ANSIBLE_LOCALHOST_WARNING=false \
 		.work/venv-triage/bin/ansible-playbook playbooks/triage.yml \
 		--inventory localhost, --connection local \
-		--extra-vars ansible_python_interpreter=$(CURDIR)/.work/venv-triage/bin/python $(ARGS)
+		--extra-vars ansible_python_interpreter=$(CURDIR)/.work/venv-triage/bin/python \
+		--extra-vars triage_directory=$(CURDIR)/.work/triage $(ARGS)
 
 .PHONY: test
 test: .work/python.stamp ## every test there is, with progress and a summary

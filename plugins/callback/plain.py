@@ -12,7 +12,8 @@ version_added: 0.1.0
 author: The hostcare.remediation authors (!UNKNOWN)
 description:
   - Shows what a C(debug) task says as plain lines of text, under the name of its host, and keeps quiet about tasks that
-    went well. Failures and unreachable hosts are shown as the default callback shows them, and so is the recap.
+    went well. Of a task with C(run_once) it names no host. Failures and unreachable hosts are shown as the default
+    callback shows them, unless the playbook says to ignore them, and so is the recap.
   - Meant for reports, such as those of the playbook C(hostcare.remediation.triage).
   - From C(-v) on it is the default callback.
 extends_documentation_fragment:
@@ -65,13 +66,22 @@ class CallbackModule(Default):
             return
         self._handle_warnings(result._result)
         if result._task.action in DEBUG_ACTIONS:
-            self._report(result._host.get_name(), result._result.get("msg"))
+            heading = "" if result._task.run_once else f"--- {result._host.get_name()} "
+            self._report(heading, result._result.get("msg"))
 
-    def _report(self, host: str, message: object) -> None:
+    def _report(self, heading: str, message: object) -> None:
         lines = message if isinstance(message, (list, tuple)) else str(message).splitlines()
-        self._display.display("\n" + f"--- {host} ".ljust(79, "-"))
+        self._display.display("\n" + heading.ljust(79, "-"))
         for line in lines:
             self._display.display(str(line))
+
+    def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
+        if self._talkative or not ignore_errors:
+            super().v2_runner_on_failed(result, ignore_errors)
+
+    def v2_runner_on_unreachable(self, result: t.Any) -> None:
+        if self._talkative or not result._task.ignore_unreachable:
+            super().v2_runner_on_unreachable(result)
 
     def v2_runner_on_skipped(self, result: t.Any) -> None:
         if self._talkative:

@@ -64,3 +64,35 @@ attributes:
     description: Supports being used with the C(async) keyword.
     support: none
 """
+    CONTROLLER = r"""
+options: {}
+attributes:
+  platform:
+    description: Target systems that the module works on.
+    platforms: posix
+    support: full
+    details: It works on the controller.
+  action:
+    description: Indicates this has a corresponding action plugin, so that parts of it run on the controller.
+    support: full
+    details: All of it is the action plugin.
+  check_mode:
+    description: Can run in check mode and return what a real run would do, without doing it.
+    support: full
+    details: The module changes nothing on a managed node, and writes its files in check mode, too.
+  diff_mode:
+    description: Will return details on what has changed, or would change in check mode, when in diff mode.
+    support: N/A
+    details: The module changes nothing.
+  idempotent:
+    description: When run twice in a row outside check mode with the same arguments, the second run reports no change.
+    support: full
+    details: The module changes nothing.
+  one_process:
+    description: Runs in a single process on the managed node.
+    support: N/A
+    details: It connects to no managed node.
+  async:
+    description: Supports being used with the C(async) keyword.
+    support: none
+"""

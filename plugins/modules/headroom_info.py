@@ -17,7 +17,7 @@ description:
     every control group that holds a process, however far above it.
   - C(inodes) and C(blocks) are those of every file system that is mounted where the module runs, each once, however
     often it is mounted. Images and what is mounted read-only cannot be used up and are left out. A network file system,
-    and what lies below one, might hang the module and is never asked. It is named in RV(skipped).
+    and what lies below one, might hang the module and is never asked. It is named in RV(left_out).
   - Command lines are not read, since that blocks on a host whose process table is full.
 extends_documentation_fragment:
   - hostcare.remediation._attributes.info
@@ -163,8 +163,12 @@ resources:
       description: The incident that it means when the limit is hit. Empty where it is none of this collection's.
       type: str
       sample: process_storm
+    options:
+      description: Variables with which the role of the incident acts on what this limit counts.
+      type: dict
+      sample: {semaphore_leak_selector: {owner: [apache]}}
     remedy:
-      description: The command line of the remedy. Empty where there is none.
+      description: The command line of the remedy, with these options. Empty where there is none.
       type: str
 context:
   description: What helps to read the rest. What the kernel does not tell is null.
@@ -341,7 +345,7 @@ suspects:
       description: Why they are suspected.
       type: list
       elements: str
-skipped:
+left_out:
   description: What was left out on purpose, at most 20.
   type: list
   elements: dict
@@ -355,7 +359,7 @@ skipped:
       description: Why it was left out.
       type: str
       sample: "nfs4: a file system that may hang is not asked"
-skipped_total:
+left_out_total:
   description: How much was left out on purpose.
   type: int
   returned: always

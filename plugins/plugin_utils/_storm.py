@@ -73,6 +73,13 @@ def suspect_option(suspect: Data, max_victims: int = 500) -> str:
     count = int(suspect.get("processes") or 0)
     if count * _GROWTH > max_victims:
         variables["process_storm_max_victims"] = count * _GROWTH
+    return option(variables)
+
+
+def option(variables: Data) -> str:
+    """Variables as an option for ansible-playbook, quoted for a shell; empty where one would be run as a template."""
+    if any(mark in text for text in _texts(variables) for mark in _TEMPLATE_MARKS):
+        return ""
     return "-e " + shlex.quote(json.dumps(variables, sort_keys=True, default=str))
 
 

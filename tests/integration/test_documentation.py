@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib
 import os
 import typing as t
+from datetime import datetime, timezone
 from pathlib import Path
 from types import ModuleType
 
@@ -14,10 +15,13 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
+from ansible_collections.hostcare.remediation.plugins.action import triage_report
 from ansible_collections.hostcare.remediation.plugins.module_utils._headroom import resources
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.processes import ProcessTable
 from ansible_collections.hostcare.remediation.plugins.module_utils._process import evidence
 from ansible_collections.hostcare.remediation.plugins.module_utils._process.report import Report
+from ansible_collections.hostcare.remediation.plugins.plugin_utils._fleet import Thresholds
+from ansible_collections.hostcare.remediation.plugins.plugin_utils._fleet_report import Wanted, report
 from ansible_collections.hostcare.remediation.tests.unit.support.children import sleeping
 from ansible_collections.hostcare.remediation.tests.unit.support.proc_tree import ProcTree, process
 
@@ -34,11 +38,26 @@ def examples(name: str) -> list[dict[str, t.Any]]:
     return list(yaml.safe_load(load(name).EXAMPLES))
 
 
+# What ansible-core reads in a result: "skipped" with anything in it makes a task one that was skipped.
+RESERVED = frozenset({
+    "skipped", "failed", "unreachable", "results", "exception", "warnings", "deprecations", "invocation", "diff",
+    "ansible_facts", "ansible_stats", "add_host", "add_group", "finished", "started", "attempts", "ansible_job_id",
+})  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_result_has_a_key_that_means_something_else_to_ansible(name: str) -> None:
+    assert not set(documented(name)) & RESERVED
+
+
 class Asked(Exception):
     """Carries what the module asked `AnsibleModule` for."""
 
 
 def specification(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, t.Any]:
+    if name == "triage_report":  # an action plugin is all there is to it
+        return {"argument_spec": triage_report.ARGUMENTS, "supports_check_mode": True}
+
     def ask(**given: t.Any) -> t.NoReturn:
         raise Asked(given)
 
@@ -142,3 +161,11 @@ def test_what_headroom_info_returns_of_this_machine() -> None:
     returned = resources.report(10, 20.0)
     found = differences(documented("headroom_info"), returned, "headroom_info")
     assert [line for line in found if not line.endswith("nothing to compare with")] == []
+
+
+def test_what_triage_report_returns() -> None:
+    limit = {"resource": "inodes", "scope": "host", "limit_name": "inodes", "used": 99, "limit": 100, "free": 1}
+    answers = {"a": {"resources": [{**limit, "share": 0.99, "incident": "x"}]}, "b": {"msg": "no"}}
+    wanted = Wanted(metrics_directory="/nonexistent")
+    returned = report(answers, Thresholds(), ["x"], wanted, datetime(2026, 11, 21, tzinfo=timezone.utc))
+    assert differences(documented("triage_report"), returned, "triage_report") == []

@@ -50,10 +50,10 @@ def test_the_dead_ones_would_have_hung_it_and_did_not(zoo: dict[str, t.Any]) -> 
 
 
 def test_what_was_not_asked_is_named(zoo: dict[str, t.Any], home: Path) -> None:
-    skipped = {one["what"]: one["reason"] for one in zoo["report"]["skipped"]}
-    assert skipped[f"{home}/fuse"] == "fuse.sshfs: a file system that may hang is not asked"
-    assert skipped[f"{home}/auto"] == "autofs: a file system that may hang is not asked"
-    assert skipped[f"{home}/dead/deeper"] == f"lies below {home}/dead (fuse.nfs), which may hang"
+    left_out = {one["what"]: one["reason"] for one in zoo["report"]["left_out"]}
+    assert left_out[f"{home}/fuse"] == "fuse.sshfs: a file system that may hang is not asked"
+    assert left_out[f"{home}/auto"] == "autofs: a file system that may hang is not asked"
+    assert left_out[f"{home}/dead/deeper"] == f"lies below {home}/dead (fuse.nfs), which may hang"
     assert not zoo["report"]["partial"]
 
 

@@ -56,26 +56,32 @@ def play(arena: Arena, home: Path, *arguments: str) -> subprocess.CompletedProce
         "localhost,",
         "-c",
         "local",
+        "-e",
+        f"triage_directory={home}/triage",
         *arguments,
     ]
     done = arena.run(command, timeout=120)
     return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def test_triage_says_what_is_full_and_what_would_be_done(arena: Arena, tmp_path: Path) -> None:
-    arena.spare(100)
+def test_triage_says_what_is_full_and_how_to_act(arena: Arena, tmp_path: Path) -> None:
+    arena.spare(20)
     arena.bomb("nap", name=HOSTILE)
-    arena.wait_full(spare=100)
+    arena.wait_full(spare=20)
     before = len(arena.living())
     done = play(arena, tmp_path, "hostcare.remediation.triage")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "TASK [" not in done.stdout
     assert "PLAY RECAP" in done.stdout
     assert "changed=0" in done.stdout
-    assert f"name {SHOWN}, user games" in done.stdout
-    assert f"REMEDY  {before} processes would be killed" in done.stdout
-    assert "1337" not in done.stdout.replace(str(before), "")
-    assert "\x1b" not in done.stdout
+    assert "TRIAGE  1 host: 1 critical" in done.stdout
+    assert f"name {SHOWN}, user games: {before} processes" in done.stdout
+    assert "-e hostcare_hosts=localhost" in done.stdout
+    assert f"page  {tmp_path}/triage/triage.html" in done.stdout
+    for text in (done.stdout, *(file.read_text() for file in (tmp_path / "triage").iterdir())):
+        assert "1337" not in text.replace(str(before), "")
+        assert "\x1b" not in text
+    assert SHOWN in (tmp_path / "triage" / "triage.html").read_text()
     assert len(arena.living()) == before
 
 

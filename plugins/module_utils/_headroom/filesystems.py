@@ -94,7 +94,7 @@ def choose(mounts: t.Sequence[Mount], include_fuse: bool) -> tuple[list[Mount], 
     """The mounts to look at, the shortest path of each file system first, and what is left out and why."""
     hanging = [mount for mount in mounts if mount.may_hang and not (include_fuse and mount.is_fuse)]
     chosen: list[Mount] = []
-    skipped: dict[str, str] = {}
+    left_out: dict[str, str] = {}
     for mount in sorted(mounts, key=lambda mount: (len(mount.point), mount.number)):
         if not mount.counts:
             continue
@@ -102,17 +102,17 @@ def choose(mounts: t.Sequence[Mount], include_fuse: bool) -> tuple[list[Mount], 
         if obstacle is None:
             chosen.append(mount)
         elif obstacle.point == mount.point:
-            skipped[text(mount.point)] = f"{obstacle.kind}: a file system that may hang is not asked"
+            left_out[text(mount.point)] = f"{obstacle.kind}: a file system that may hang is not asked"
         else:
-            skipped[text(mount.point)] = f"lies below {text(obstacle.point)} ({obstacle.kind}), which may hang"
-    return chosen, skipped
+            left_out[text(mount.point)] = f"lies below {text(obstacle.point)} ({obstacle.kind}), which may hang"
+    return chosen, left_out
 
 
 def measure(survey: Survey) -> list[Space]:
     """Each file system once. A mount point that another mount covers is left out: it shows the other one."""
     with open(survey.table.root + "/self/mountinfo", "rb") as file:
-        chosen, skipped = choose(parse_mounts(file.read()), survey.include_fuse)
-    survey.skipped.update(skipped)
+        chosen, left_out = choose(parse_mounts(file.read()), survey.include_fuse)
+    survey.left_out.update(left_out)
     spaces: dict[str, Space] = {}
     denied = 0
     for mount in chosen:

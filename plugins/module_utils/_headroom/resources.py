@@ -26,7 +26,7 @@ RESOURCES: tuple[Resource, ...] = (
 NAMES = [resource.name for resource in RESOURCES]
 
 _HOLDERS = 3
-_SKIPPED = 20
+_LEFT_OUT = 20
 _LEAST_PAUSE = 0.1
 _LONGEST_PAUSE = 600.0
 _Entry = t.Dict[str, t.Any]
@@ -71,8 +71,8 @@ def report(
         "suspects": process_slots.suspects(survey, top),
         "context": pressure.context(table),
         "coverage": reading.coverage,
-        "skipped": [{"what": what, "reason": reason} for what, reason in sorted(survey.skipped.items())[:_SKIPPED]],
-        "skipped_total": len(survey.skipped),
+        "left_out": [{"what": what, "reason": reason} for what, reason in sorted(survey.left_out.items())[:_LEFT_OUT]],
+        "left_out_total": len(survey.left_out),
         "partial": bool(reasons),
         "partial_reasons": reasons,
         "elapsed_ms": int((time.monotonic() - started) * 1000),
@@ -144,6 +144,7 @@ def _rendered(reading: Reading, earlier: Reading | None) -> list[_Entry]:
                 "growth": _growth(limit, before.get(_key(resource, limit)), minutes),
                 "holders": [holder._asdict() for holder in limit.holders[:_HOLDERS]],
                 "incident": incident,
+                "options": dict(limit.options) if incident else {},
                 "remedy": _remedy(incident, limit.options),
             }
         )

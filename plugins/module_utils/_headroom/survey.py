@@ -91,7 +91,7 @@ class Resource(t.NamedTuple):
 class Survey(t.NamedTuple):
     """``cgroup`` of a task is its directory in the hierarchy that counts pids; empty where there is none.
 
-    ``gaps`` are sentences on what could not be seen. ``skipped`` is what was left out on purpose, and why.
+    ``gaps`` are sentences on what could not be seen. ``left_out`` is what was left out on purpose, and why.
     """
 
     table: ProcessTable
@@ -99,7 +99,7 @@ class Survey(t.NamedTuple):
     kernel_threads: int
     gaps: list[str]
     deadline: float
-    skipped: dict[str, str]
+    left_out: dict[str, str]
     include_fuse: bool = False
 
     @property

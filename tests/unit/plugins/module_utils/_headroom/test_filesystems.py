@@ -78,9 +78,9 @@ def test_a_mount_point_that_is_no_text_can_still_be_opened() -> None:
 
 
 def test_what_is_asked_and_what_is_not() -> None:
-    chosen, skipped = choose(parse_mounts(MOUNTINFO), include_fuse=False)
+    chosen, left_out = choose(parse_mounts(MOUNTINFO), include_fuse=False)
     assert points(chosen) == ["/", "/with blank\tand\\"]
-    assert skipped == {
+    assert left_out == {
         "/srv": "nfs4: a file system that may hang is not asked",
         "/srv/data": "lies below /srv (nfs4), which may hang",
     }
@@ -131,9 +131,9 @@ def test_what_is_read_only_cannot_be_used_up() -> None:
 
 def test_fuse_when_asked_for() -> None:
     mounts = [mount("/x", "fuse.sshfs", "0:9"), mount("/y", "nfs", "0:10"), mount("/x/disk", "ext4", "8:1")]
-    chosen, skipped = choose(mounts, include_fuse=True)
+    chosen, left_out = choose(mounts, include_fuse=True)
     assert points(chosen) == ["/x", "/x/disk"]
-    assert list(skipped) == ["/y"]
+    assert list(left_out) == ["/y"]
 
 
 @pytest.mark.parametrize(
@@ -148,9 +148,9 @@ def test_fuse_when_asked_for() -> None:
 )
 def test_nobody_walks_through_what_may_hang(hanging: str, other: str, blocked: bool) -> None:
     mounts = [mount(hanging, "nfs4", "0:40", 1), mount(other, "ext4", "8:1", 2)]
-    chosen, skipped = choose(mounts, include_fuse=False)
+    chosen, left_out = choose(mounts, include_fuse=False)
     assert bool(chosen) is not blocked
-    assert (other in skipped) is blocked
+    assert (other in left_out) is blocked
 
 
 @given(st.permutations([mount("/", number=1), mount("/a/b", number=2), mount("/a", number=3), mount("/c", number=4)]))

@@ -174,6 +174,7 @@ def test_holders(ask: Ask) -> None:
 def test_the_remedy_is_a_line_for_a_shell(ask: Ask, limit: Limit, incident: str, words: list[str]) -> None:
     (one,) = ask({"a": [[limit]]})["resources"]
     assert one["incident"] == incident
+    assert one["options"] == dict(limit.options)
     assert set(words) <= set(shlex.split(one["remedy"]))
     assert bool(one["remedy"]) is bool(incident)
 
@@ -197,5 +198,5 @@ def test_what_was_left_out_is_bounded(root: str) -> None:
     mountinfo = Path(root) / "self" / "mountinfo"
     mountinfo.write_text("".join(lines))
     report = resources.report(10, 20.0, root, only=["inodes"])
-    assert (len(report["skipped"]), report["skipped_total"]) == (20, 50)
+    assert (len(report["left_out"]), report["left_out_total"]) == (20, 50)
     assert not report["partial"]
