@@ -31,7 +31,8 @@ options:
       - V(frozen) stops the processes and leaves them stopped.
       - V(thawed) wakes exactly what V(frozen) stopped, all of it or what the selector matches. What somebody else had
         stopped before stays stopped.
-      - V(terminated) sends SIGTERM to all before any of them runs again, waits for O(grace_period), kills the rest.
+      - V(terminated) sends SIGTERM, or O(signals), to all before any of them runs again, waits for O(grace_period),
+        kills the rest.
       - V(killed) sends SIGKILL, children before their parents, round after round until nothing that matches is alive.
     type: str
     choices: [frozen, thawed, terminated, killed]
@@ -57,9 +58,19 @@ options:
     type: str
     default: 30s
   grace_period:
-    description: How long processes may take to end on SIGTERM when O(state=terminated).
+    description: How long processes may take to end when O(state=terminated), after each of O(signals).
     type: str
     default: 10s
+  signals:
+    description:
+      - The signals of O(state=terminated), sent one after the other to those that are still alive, each with a
+        O(grace_period) of its own.
+      - A program may ignore one and clean up on another. The C(postdrop) of Postfix ignores V(TERM) where whoever
+        started it did, and always removes its unfinished file on V(INT).
+    type: list
+    elements: str
+    choices: [TERM, INT, HUP, QUIT]
+    default: [TERM]
   evidence:
     description:
       - How many of the victims are described in RV(evidence). They are read after the freeze and before the kill.
@@ -111,6 +122,7 @@ EXAMPLES = r"""
     protect:
       - user: [newsletter]
     state: terminated
+    signals: [TERM, INT]
     grace_period: 5s
 """
 
@@ -317,6 +329,7 @@ elapsed_ms:
   sample: 161
 """
 
+import signal
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -339,6 +352,7 @@ def options_of(module: AnsibleModule) -> remedy.Options:
         max_victims=given["max_victims"],
         timeout=seconds(given["timeout"], "timeout"),
         grace_period=seconds(given["grace_period"], "grace_period"),
+        signals=tuple(signal.Signals["SIG" + name] for name in given["signals"]),
         evidence=given["evidence"],
         zombies=given["zombies"],
         include_containers=given["include_containers"],
@@ -359,6 +373,12 @@ def main() -> t.NoReturn:
             "max_victims": {"type": "int", "default": 500},
             "timeout": {"type": "str", "default": "30s"},
             "grace_period": {"type": "str", "default": "10s"},
+            "signals": {
+                "type": "list",
+                "elements": "str",
+                "choices": ["TERM", "INT", "HUP", "QUIT"],
+                "default": ["TERM"],
+            },
             "evidence": {"type": "int", "default": 5},
             "zombies": {"type": "str", "choices": ["report", "signal_parent", "kill_parent"], "default": "report"},
             "include_containers": {"type": "bool", "default": False},

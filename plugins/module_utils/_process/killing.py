@@ -68,14 +68,14 @@ class Killer:
             "started them and is not selected. Stop that first, or include it; everything stopped was woken."
         )
 
-    def terminate(self, grace: float, timeout: float) -> None:
-        """SIGTERM reaches all before any of them runs again; then they have ``grace`` seconds to end by themselves.
+    def terminate(self, grace: float, timeout: float, number: int = signal.SIGTERM) -> None:
+        """The signal reaches all before any of them runs again; then they have ``grace`` seconds to end by themselves.
 
         What is left, and what it started meanwhile, is frozen again.
         """
         victims = self.freezer.children_first()
         for process in victims:
-            self.freezer.send(process, signal.SIGTERM)
+            self.freezer.send(process, number)
         self.freezer.wake_for_grace()
         self.terminated += self._wait(victims, time.monotonic() + grace)
         self.survivors = []

@@ -43,6 +43,7 @@ class Options(t.NamedTuple):
     max_victims: int = 500
     timeout: float = 30.0
     grace_period: float = 10.0
+    signals: tuple[int, ...] = (signal.SIGTERM,)
     evidence: int = 5
     zombies: str = "report"
     include_containers: bool = False
@@ -214,9 +215,11 @@ class Remedy:
             )
         killer = Killer(freezer)
         try:
-            if self.options.state == "terminated" and freezer.held:
-                killer.terminate(self.options.grace_period, self.options.timeout)
-                report.actions.append(f"{killer.terminated} ended on SIGTERM")
+            for number in self.options.signals if self.options.state == "terminated" else ():
+                if freezer.held:
+                    before = killer.terminated
+                    killer.terminate(self.options.grace_period, self.options.timeout, number)
+                    report.actions.append(f"{killer.terminated - before} ended on {signal.Signals(number).name}")
             if freezer.held:
                 killer.kill(self.options.timeout)
                 report.actions.append(f"killed {killer.killed} processes")

@@ -194,6 +194,30 @@ def test_what_ends_on_sigterm_had_its_time(host: Host, tmp_path: Path) -> None:
         assert (tmp_path / "goodbye").exists()
 
 
+def test_who_is_deaf_to_one_signal_may_clean_up_on_the_next(host: Host, tmp_path: Path) -> None:
+    """As Postfix's postdrop does with SIGTERM and SIGINT where its caller ignored SIGTERM."""
+    unfinished = tmp_path / "unfinished"
+
+    def deaf() -> None:
+        def leave(*_arguments: object) -> None:
+            unfinished.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, leave)
+        unfinished.touch()
+        signal.pause()
+
+    ladder = (signal.SIGTERM, signal.SIGINT)
+    with sleeping(life=deaf) as child, sleeping() as other, sleeping(life=_ignore_term) as innocent:
+        wait_for(unfinished.exists, "it can take SIGINT")
+        outcome = host.run("terminated", these(child, other), grace_period=0.2, signals=ladder)
+        assert counts(outcome) == {"matched": 2, "terminated": 2}
+        assert outcome.result["actions"][1:] == ["1 ended on SIGTERM", "1 ended on SIGINT"]
+        assert not unfinished.exists()
+        assert states(innocent) in "RS"
+
+
 @pytest.mark.parametrize("state", ["frozen", "terminated", "killed"])
 def test_check_mode_says_the_same_and_does_nothing(host: Host, state: str) -> None:
     with sleeping() as one, sleeping() as two:
