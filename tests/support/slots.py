@@ -26,7 +26,10 @@ MOST = 12
 
 # Each module as a healthy host could see it: nothing matches, nothing changes.
 MODULES: dict[str, dict[str, t.Any]] = {
+    "cron_mailto": {"mailto": "", "paths": ["/etc/hostcare-nowhere"]},
+    "file_descriptor_info": {},
     "headroom_info": {},
+    "process_rlimit": {"name": ["hostcare-nobody"], "soft": "hard"},
     "remedy_lock": {"state": "released", "remedy": "process_storm", "owner": "slots"},
     "rogue_process": {"state": "killed", "name": ["hostcare-nobody"]},
 }
