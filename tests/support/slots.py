@@ -29,6 +29,7 @@ MODULES: dict[str, dict[str, t.Any]] = {
     "cron_mailto": {"mailto": "", "paths": ["/etc/hostcare-nowhere"]},
     "file_descriptor_info": {},
     "headroom_info": {},
+    "postfix_maildrop": {"state": "purged", "config_directory": str(Path(__file__).with_name("mail") / "no_maildrop")},
     "process_rlimit": {"name": ["hostcare-nobody"], "soft": "hard"},
     "remedy_lock": {"state": "released", "remedy": "process_storm", "owner": "slots"},
     "rogue_process": {"state": "killed", "name": ["hostcare-nobody"]},
