@@ -1,0 +1,60 @@
+# Copyright (c) 2026 The hostcare.remediation authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: descriptor_lines
+short_description: Show the result of file_descriptor_info as a table
+version_added: 0.1.0
+author: The hostcare.remediation authors (!UNKNOWN)
+description:
+  - Turns the result of M(hostcare.remediation.file_descriptor_info) into lines of text for a terminal. What the host
+    has open, who holds it against which limit, and for each leak and each near limit the reasons, kinds and other ends.
+  - Names are shown with control characters escaped. No line is wider than O(width).
+positional: _input
+options:
+  _input:
+    description: The result of M(hostcare.remediation.file_descriptor_info).
+    type: dict
+    required: true
+  width:
+    description: How many columns a line may take, at least V(40).
+    type: int
+    default: 100
+  top:
+    description: How many groups are shown.
+    type: int
+    default: 10
+"""
+
+EXAMPLES = r"""
+- name: Look
+  hostcare.remediation.file_descriptor_info:
+    samples: 2
+  register: descriptors
+
+- name: Show
+  ansible.builtin.debug:
+    msg: "{{ descriptors | hostcare.remediation.descriptor_lines }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The lines.
+  type: list
+  elements: str
+"""
+
+import typing as t
+
+from ansible_collections.hostcare.remediation.plugins.plugin_utils._descriptors import descriptor_lines
+from ansible_collections.hostcare.remediation.plugins.plugin_utils._filters import of_mapping
+
+
+class FilterModule:
+    """Makes the filter known to Ansible."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        return {"descriptor_lines": of_mapping("descriptor_lines", descriptor_lines)}
