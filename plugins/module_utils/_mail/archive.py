@@ -31,6 +31,7 @@ _PART = ".part"
 _PREFIX = "maildrop-"
 _BLOCK = 512
 _PIECE = 65536
+_GZIP = 31  # for zlib: a window of 2^15, in the format of gzip
 # What gzip makes of one header and its padding at the most, and of data that cannot be compressed.
 _OVERHEAD = 256
 _LEAST_ROOM = 1 << 20
@@ -154,7 +155,7 @@ class Writer:
             raise
         fcntl.flock(self.fd, fcntl.LOCK_EX)  # says that its writer lives
         self._file = os.fdopen(os.dup(self.fd), "wb", buffering=_PIECE)
-        self._out = gzip.GzipFile("", "wb", 1, self._file, mtime=0)
+        self._packer = zlib.compressobj(1, zlib.DEFLATED, _GZIP)
         self._is_committed = False
 
     def __enter__(self) -> Writer:  # noqa: PYI034  (typing.Self is newer than the oldest target Python)
@@ -203,7 +204,7 @@ class Writer:
             facts = os.fstat(fd)
             if not stat.S_ISREG(facts.st_mode):
                 return False
-            self._out.write(_header(name, facts))
+            self._write(_header(name, facts))
             self._copy(fd, facts.st_size)
         finally:
             os.close(fd)
@@ -218,14 +219,17 @@ class Writer:
             piece = os.read(fd, min(left, _PIECE))
             if not piece:
                 piece = bytes(min(left, _PIECE))
-            self._out.write(piece)
+            self._write(piece)
             left -= len(piece)
-        self._out.write(bytes(-size % _BLOCK))
+        self._write(bytes(-size % _BLOCK))
+
+    def _write(self, raw: bytes) -> None:
+        self._file.write(self._packer.compress(raw))
 
     def commit(self) -> None:
         """On disk under its name, read back, and its directory on disk. Raises OSError or one of `DAMAGES`."""
-        self._out.write(bytes(2 * _BLOCK))
-        self._out.close()
+        self._write(bytes(2 * _BLOCK))
+        self._file.write(self._packer.flush())
         self._file.close()
         os.fsync(self.fd)
         verify(self.fd)

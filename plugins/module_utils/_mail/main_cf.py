@@ -162,9 +162,10 @@ class _Parameters:
 
     def instance(self) -> Instance:
         try:
-            return Instance(self.name, self.directory, self.queue_directory())
+            queue_directory: str | None = self.queue_directory()
         except Refused:
-            return Instance(NO_NAME, self.directory, None)
+            queue_directory = None
+        return Instance(self.name, self.directory, queue_directory)
 
 
 def _of(directory: str) -> _Parameters | None:
