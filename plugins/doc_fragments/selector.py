@@ -6,7 +6,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    DOCUMENTATION = r"""
+    CRITERIA = r"""
 options:
   name: &name
     description:
@@ -85,6 +85,9 @@ options:
       descends_from: *descends_from
       ancestry: *ancestry
       min_age: *min_age
+"""
+    # for modules that can do harm
+    DOCUMENTATION = f"""{CRITERIA}
 notes:
   - All criteria that are given must hold. A list holds if one of its members does.
   - Never touched, whatever the selector says, are PID 1 and its helpers, kernel threads, the module itself, its

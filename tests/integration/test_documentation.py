@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import socket
 import typing as t
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,10 +17,14 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.hostcare.remediation.plugins.action import triage_report
+from ansible_collections.hostcare.remediation.plugins.module_utils._descriptors import limits_remedy, survey
+from ansible_collections.hostcare.remediation.plugins.module_utils._descriptors.limits_plan import Wish
+from ansible_collections.hostcare.remediation.plugins.module_utils._descriptors.request import Request
 from ansible_collections.hostcare.remediation.plugins.module_utils._headroom import resources
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.processes import ProcessTable
 from ansible_collections.hostcare.remediation.plugins.module_utils._process import evidence
 from ansible_collections.hostcare.remediation.plugins.module_utils._process.report import Report
+from ansible_collections.hostcare.remediation.plugins.module_utils._process.selection import parse as parse_selector
 from ansible_collections.hostcare.remediation.plugins.plugin_utils._fleet import Thresholds
 from ansible_collections.hostcare.remediation.plugins.plugin_utils._fleet_report import Wanted, report
 from ansible_collections.hostcare.remediation.tests.unit.support.children import sleeping
@@ -75,14 +80,22 @@ def test_every_example_shows_the_module_and_has_a_name(name: str) -> None:
     assert all(task.get("name") for task in tasks)
 
 
+def rendered(value: t.Any, option: dict[str, t.Any]) -> t.Any:
+    """What a template makes is known in a run only; an empty list stands for a list."""
+    is_template = isinstance(value, str) and value.startswith("{{")
+    return [] if is_template and option.get("type") == "list" else value
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_the_module_accepts_the_arguments_of_its_examples(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     given = specification(name, monkeypatch)
     names = ("mutually_exclusive", "required_together", "required_one_of", "required_if", "required_by")
-    validator = ArgumentSpecValidator(given["argument_spec"], **{key: given.get(key) for key in names})
+    spec = given["argument_spec"]
+    validator = ArgumentSpecValidator(spec, **{key: given.get(key) for key in names})
     for task in examples(name):
         if COLLECTION + name in task:
-            result = validator.validate(task[COLLECTION + name] or {})
+            arguments = task[COLLECTION + name] or {}
+            result = validator.validate({key: rendered(value, spec.get(key, {})) for key, value in arguments.items()})
             assert result.error_messages == [], task["name"]
 
 
@@ -155,6 +168,34 @@ def test_what_headroom_info_returns(tmp_path: Path) -> None:
         "kernel.pid_max", "kernel.threads-max", "RLIMIT_NPROC", "pids.max",
     }  # fmt: skip
     assert differences(documented("headroom_info"), returned, "headroom_info") == []
+
+
+def test_what_file_descriptor_info_returns(tmp_path: Path) -> None:
+    with open(tmp_path / "log", "wb") as log, socket.socket(), open("/etc/passwd", "rb"), sleeping() as child:
+        log.write(b"x")
+        os.unlink(log.name)
+        with sleeping() as twin:
+            selector = parse_selector({"pid": [child.pid, twin.pid]})
+            returned = survey.run(Request(selector, samples=2, interval=0.2))
+            returned["partial_reasons"] = survey.run(Request(selector, max_links=5))["partial_reasons"]
+    assert differences(documented("file_descriptor_info"), returned, "file_descriptor_info") == []
+
+
+def test_what_file_descriptor_info_returns_of_this_machine() -> None:
+    found = differences(documented("file_descriptor_info"), survey.run(Request()), "file_descriptor_info")
+    assert [line for line in found if not line.endswith("nothing to compare with")] == []
+
+
+def test_what_process_rlimit_returns() -> None:
+    table = ProcessTable()
+    table.denied = 1
+    with sleeping() as child:
+        request = limits_remedy.Request(Wish("nofile", 77, change="set"), parse_selector({"pid": [child.pid]}))
+        outcomes = [limits_remedy.run(request._replace(check_mode=check), table) for check in (True, False)]
+    for outcome in outcomes:
+        assert isinstance(outcome.result.pop("changed"), bool)
+        assert differences(documented("process_rlimit"), outcome.result, "process_rlimit") == []
+    assert outcomes[1].result["changed_processes"] == 1
 
 
 def test_what_headroom_info_returns_of_this_machine() -> None:

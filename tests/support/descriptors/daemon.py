@@ -1,0 +1,161 @@
+# Copyright (c) 2026 The hostcare.remediation authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Daemons that hold descriptors, as services do: daemon.py KIND ... Each says "ready" (a server: "ready PORT").
+
+leak KIND EVERY            opens one of the kind every so many seconds and forgets it: pipe, eventfd, epoll, inotify,
+                           udp, socket, memfd, deleted (a log file that was rotated away), file (one again and again)
+close_wait                 a server that keeps the sockets its peers have closed
+spread WORKERS SHARED KIND EVERY
+                           opens as many eventfds as shared, forks the workers, and each leaks a little
+busy                       a server that does its work: a thread, a pipe, a temporary file, an eventfd for each request
+idle NUMBER                holds as many pipes, files, eventfds and sockets each, and does nothing
+hang_up PORT EVERY         a client that goes away at once
+load PORT MOST             clients of busy: ever more, then fewer, then more again
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import random
+import select
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+
+KEPT: list[object] = []
+
+
+def say(line: str = "ready") -> None:
+    print(line, flush=True)
+
+
+def open_one(kind: str) -> object:
+    """A new descriptor, or two; nothing of it is ever closed."""
+    if kind == "pipe":
+        return os.pipe()
+    if kind == "eventfd":
+        return os.eventfd(0)
+    if kind == "epoll":
+        return select.epoll()
+    if kind == "inotify":
+        return ctypes.CDLL(None).inotify_init1(0)
+    if kind == "memfd":
+        return os.memfd_create("leak")
+    if kind == "udp":
+        one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        one.bind(("127.0.0.1", 0))
+        return one
+    if kind == "socket":
+        return socket.socket()
+    if kind == "deleted":
+        return rotated_log()
+    if kind == "file":
+        return os.open("/etc/passwd", os.O_RDONLY)
+    raise SystemExit(f"no such kind: {kind}")
+
+
+def rotated_log() -> int:
+    fd, path = tempfile.mkstemp(prefix="access.log.", dir=os.environ.get("LOGS", "/var/tmp"))
+    os.write(fd, b"x" * 65536)
+    os.unlink(path)
+    return fd
+
+
+def leak(kind: str, every: str) -> None:
+    say()
+    while True:
+        KEPT.append(open_one(kind))
+        time.sleep(float(every))
+
+
+def listening() -> socket.socket:
+    server = socket.create_server(("127.0.0.1", 0), backlog=256)
+    say(f"ready {server.getsockname()[1]}")
+    return server
+
+
+def close_wait() -> None:
+    server = listening()
+    while True:
+        peer, _address = server.accept()
+        peer.recv(1)
+        KEPT.append(peer)  # and never closes it
+
+
+def spread(workers: str, shared: str, kind: str, every: str) -> None:
+    KEPT.extend(os.eventfd(0) for _one in range(int(shared)))
+    parent = os.getpid()
+    for _worker in range(int(workers)):
+        if os.fork() == 0:
+            while os.getppid() == parent:
+                time.sleep(float(every) * (0.5 + random.random()))
+                KEPT.append(open_one(kind))
+            os._exit(0)
+    say()
+    signal.pause()
+
+
+def busy() -> None:
+    server = listening()
+    while True:
+        peer, _address = server.accept()
+        threading.Thread(target=serve, args=(peer,), daemon=True).start()
+
+
+def serve(peer: socket.socket) -> None:
+    """Requests of one connection until it ends."""
+    with peer, contextlib.suppress(OSError):
+        while peer.recv(64):
+            with tempfile.TemporaryFile() as spool, open("/etc/passwd", "rb") as page:
+                ends, event = os.pipe(), os.eventfd(0)
+                spool.write(page.read())
+                time.sleep(random.random() / 20)
+                for fd in (*ends, event):
+                    os.close(fd)
+            peer.sendall(b"done")
+
+
+def idle(number: str) -> None:
+    for _one in range(int(number)):
+        KEPT.extend(open_one(kind) for kind in ("pipe", "file", "eventfd", "udp", "deleted"))
+    say()
+    signal.pause()
+
+
+def hang_up(port: str, every: str) -> None:
+    say()
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", int(port))) as peer:
+            peer.sendall(b"x")
+        time.sleep(float(every))
+
+
+def load(port: str, most: str) -> None:
+    """A tide of connections, each with some requests."""
+    threads: list[threading.Thread] = []
+    say()
+    while True:
+        threads = [one for one in threads if one.is_alive()]
+        tide = (1 + random.random() + time.monotonic() % 10 / 5) / 4
+        while len(threads) < int(most) * tide:
+            threads.append(threading.Thread(target=visit, args=(int(port),), daemon=True))
+            threads[-1].start()
+        time.sleep(0.02)
+
+
+def visit(port: int) -> None:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as peer:
+        for _request in range(random.randint(1, 20)):
+            peer.sendall(b"GET")
+            peer.recv(64)
+            time.sleep(random.random() / 10)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        globals()[sys.argv[1]](*sys.argv[2:])
