@@ -1,0 +1,287 @@
+# Copyright (c) 2026 The hostcare.remediation authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""System V semaphores, shared memory and message queues: what the kernel says of them and can be told.
+
+Sources: sysvipc(7), semctl(2), shmctl(2), msgctl(2), proc_sys_kernel(5). Times and sizes come from ``/proc/sysvipc``,
+never from the structures of the C library, whose layout differs from one machine and library to the next.
+
+PRIVATE: may change in any release.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import time
+import typing as t
+
+from .errors import Refused
+
+SEMAPHORES = "semaphores"
+SHARED_MEMORY = "shared_memory"
+MESSAGE_QUEUES = "message_queues"
+KINDS = (SEMAPHORES, SHARED_MEMORY, MESSAGE_QUEUES)
+
+SHM_DEST = 0o1000  # removed already, gone with the last detach: include/linux/shm.h
+_IPC_RMID = 0  # include/uapi/linux/ipc.h and sem.h, the same on every architecture
+_GETPID, _GETVAL, _GETALL, _GETNCNT, _GETZCNT = 11, 12, 13, 14, 15
+_PORTION = 1000
+_SEMVAL_BYTES = 2
+
+# The first namespaces of a machine have these inodes: include/linux/proc_ns.h
+INITIAL_IPC = 0xEFFFFFFF
+INITIAL_PID = 0xEFFFFFFC
+
+
+class Facts(t.NamedTuple):
+    """What a line of a table says but for key and identifier, so that the lines of thousands of objects say the same.
+
+    ``used`` is the last use, 0 for never; ``pids`` are those that the line names; ``trace`` is the line itself, less
+    what changes without use.
+    """
+
+    kind: str
+    mode: int
+    uid: int
+    cuid: int
+    ctime: int
+    used: int
+    trace: bytes
+    nsems: int = 0
+    bytes: int = 0
+    attached: int = 0
+    messages: int = 0
+    pids: tuple[int, ...] = ()
+
+
+class Object(t.NamedTuple):
+    """One line of a table. The key of a private object, which no second process can open by it, is 0 (IPC_PRIVATE)."""
+
+    id: int
+    key: int
+    facts: Facts
+
+
+class Touch(t.NamedTuple):
+    """Who touched an object last, element by element, how many sleep on it, and the values of an array."""
+
+    pids: tuple[int, ...]
+    waiters: int = 0
+    values: t.Any = None
+
+
+class Unseen(t.NamedTuple):
+    """Why there is no `Touch`."""
+
+    reason: str
+
+
+GONE = Unseen("it vanished")
+DENIED = Unseen("it may not be read by this user")
+CHANGED = Unseen("it changed while it was looked at")
+NO_TIME = Unseen("the time budget ended before it was looked at")
+
+
+def _array(f: list[bytes], at: dict[bytes, int], trace: bytes) -> Facts:
+    return Facts(
+        SEMAPHORES, int(f[at[b"perms"]], 8), int(f[at[b"uid"]]), int(f[at[b"cuid"]]), int(f[at[b"ctime"]]),
+        int(f[at[b"otime"]]), trace, nsems=int(f[at[b"nsems"]]),
+    )  # fmt: skip
+
+
+def _segment(f: list[bytes], at: dict[bytes, int], _trace: bytes) -> Facts:
+    return Facts(
+        SHARED_MEMORY, int(f[at[b"perms"]], 8), int(f[at[b"uid"]]), int(f[at[b"cuid"]]), int(f[at[b"ctime"]]),
+        max(int(f[at[b"atime"]]), int(f[at[b"dtime"]])),
+        b" ".join(f[: at.get(b"rss", len(f))]),  # rss and swap, the last ones, move with the memory's pages alone
+        bytes=int(f[at[b"size"]]), attached=int(f[at[b"nattch"]]), pids=(int(f[at[b"cpid"]]), int(f[at[b"lpid"]])),
+    )  # fmt: skip
+
+
+def _queue(f: list[bytes], at: dict[bytes, int], trace: bytes) -> Facts:
+    return Facts(
+        MESSAGE_QUEUES, int(f[at[b"perms"]], 8), int(f[at[b"uid"]]), int(f[at[b"cuid"]]), int(f[at[b"ctime"]]),
+        max(int(f[at[b"stime"]]), int(f[at[b"rtime"]])), trace,
+        bytes=int(f[at[b"cbytes"]]), messages=int(f[at[b"qnum"]]), pids=(int(f[at[b"lspid"]]), int(f[at[b"lrpid"]])),
+    )  # fmt: skip
+
+
+_Parser = t.Callable[[t.List[bytes], t.Dict[bytes, int], bytes], Facts]
+_TABLES: dict[str, tuple[str, bytes, _Parser]] = {
+    SEMAPHORES: ("sem", b"semid", _array),
+    SHARED_MEMORY: ("shm", b"shmid", _segment),
+    MESSAGE_QUEUES: ("msg", b"msqid", _queue),
+}
+
+
+class Tables:
+    """The objects of the IPC namespace of this process, by kind. Lines that say the same become the same `Facts`."""
+
+    def __init__(self, proc_root: str = "/proc") -> None:
+        self.root = proc_root
+        self._known: dict[tuple[str, bytes], Facts] = {}
+
+    def read(self, kind: str) -> list[Object] | None:
+        """None where the kernel has no such objects."""
+        try:
+            raw = _read(f"{self.root}/sysvipc/{_TABLES[kind][0]}")
+        except FileNotFoundError:
+            return None
+        try:
+            return self.parse(kind, raw)
+        except (KeyError, ValueError, IndexError) as error:
+            raise Refused(
+                f"{self.root}/sysvipc/{_TABLES[kind][0]} has a form that is not known here ({error}): "
+                "nothing is done with it."
+            ) from None
+
+    def parse(self, kind: str, raw: bytes) -> list[Object]:
+        """Columns are known by their names, since kernels add some; key and identifier are the first two in all."""
+        lines = raw.split(b"\n")
+        _file, identifier, parser = _TABLES[kind]
+        columns = lines[0].split()
+        if columns[:2] != [b"key", identifier]:
+            raise ValueError(f"it begins with {columns[:2]}")
+        at = {column: number for number, column in enumerate(columns[2:])}
+        known = self._known
+        found = []
+        for line in lines[1:]:
+            if line:
+                key, number, rest = line.split(None, 2)
+                facts = known.get((kind, rest))
+                if facts is None:
+                    facts = known[kind, rest] = parser(rest.split(), at, rest)
+                found.append(Object(int(number), int(key), facts))
+        return found
+
+
+_SETTINGS = {"sem": ("SEMMSL", "SEMMNS", "SEMOPM", "SEMMNI"), **{
+    name: (name.upper(),) for name in ("shmmni", "shmall", "shmmax", "msgmni", "msgmnb", "msgmax")
+}}  # fmt: skip
+
+
+def settings(proc_root: str = "/proc") -> dict[str, int]:
+    """The limits of the IPC namespace by name: ``SEMMNI`` and so on. Those that the kernel lacks are missing."""
+    found: dict[str, int] = {}
+    for file, names in _SETTINGS.items():
+        try:
+            values = _read(f"{proc_root}/sys/kernel/{file}").split()
+        except FileNotFoundError:
+            continue
+        found.update(zip(names, map(int, values)))
+    return found
+
+
+def namespace(name: str, pid: int | str = "self", proc_root: str = "/proc") -> int | None:
+    """The inode of a process's namespace; None where it may not be seen or the process is gone."""
+    try:
+        return os.stat(f"{proc_root}/{pid}/ns/{name}").st_ino
+    except OSError:
+        return None
+
+
+def _read(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return b"".join(iter(lambda: os.read(fd, 1 << 20), b""))
+    finally:
+        os.close(fd)
+
+
+class Calls:
+    """The system calls, through the C library. Raises Refused where Python cannot make them."""
+
+    def __init__(self) -> None:
+        try:
+            import ctypes
+        except ImportError:  # some builds of Python come without it
+            raise Refused(
+                "this Python has no ctypes, without which semaphores cannot be looked at: install the whole of Python "
+                "(such as python3-ctypes or libffi) or set ansible_python_interpreter to another one."
+            ) from None
+        self._ctypes = ctypes
+        # PyDLL: none of these calls sleeps, so that giving the interpreter lock away would only cost time.
+        libc = ctypes.PyDLL(None, use_errno=True)
+        self._known: dict[tuple[int, ...], Touch] = {}
+        try:
+            self._semctl, self._shmctl, self._msgctl = libc.semctl, libc.shmctl, libc.msgctl
+        except AttributeError:
+            raise Refused("the C library of this host has no System V IPC: there is nothing to be done.") from None
+
+    # --- looking ---
+
+    def touches(self, arrays: t.Sequence[Object], deadline: float = float("inf")) -> dict[int, Touch | Unseen]:
+        """By identifier; equal ones are one. Past the deadline (monotonic seconds) the rest is `NO_TIME`."""
+        found: dict[int, Touch | Unseen] = {}
+        singles = [array.id for array in arrays if array.facts.nsems == 1]
+        for start in range(0, len(singles), _PORTION):
+            if time.monotonic() > deadline:
+                break
+            found.update(self._singles(singles[start : start + _PORTION]))
+        for array in arrays:
+            if array.facts.nsems != 1:
+                found[array.id] = self._many(array, deadline)
+        if len(found) < len(arrays):
+            found.update((array.id, NO_TIME) for array in arrays if array.id not in found)
+        return found
+
+    def _singles(self, ids: t.Sequence[int]) -> dict[int, Touch | Unseen]:
+        """Arrays of one semaphore, as most are: the loops are left to the interpreter."""
+        zero, what = itertools.repeat(0), itertools.repeat
+        answers = list(
+            zip(*(map(self._semctl, ids, zero, what(number)) for number in (_GETPID, _GETNCNT, _GETZCNT, _GETVAL)))
+        )
+        for pid, sleepers, zero_sleepers, value in set(answers) - self._known.keys():
+            self._known[pid, sleepers, zero_sleepers, value] = Touch((pid,), sleepers + zero_sleepers, value)
+        found: dict[int, Touch | Unseen] = dict(zip(ids, map(self._known.__getitem__, answers)))
+        if -1 in itertools.chain.from_iterable(answers):
+            found.update((ids[at], self._unseen(ids[at])) for at, answer in enumerate(answers) if -1 in answer)
+        return found
+
+    def _many(self, array: Object, deadline: float = float("inf")) -> Touch | Unseen:
+        call, identifier, nsems = self._semctl, array.id, array.facts.nsems
+        pids: list[int] = []
+        waiters = 0
+        for number in range(nsems):
+            pid, sleepers, zero_sleepers = (call(identifier, number, what) for what in (_GETPID, _GETNCNT, _GETZCNT))
+            if pid < 0 or sleepers < 0 or zero_sleepers < 0:
+                return self._unseen(identifier)
+            pids.append(pid)
+            waiters += sleepers + zero_sleepers
+            if not number % _PORTION and time.monotonic() > deadline:
+                return NO_TIME
+        # One more than the kernel fills: an identifier never changes the size of its array (semget(2)).
+        values = self._ctypes.create_string_buffer((nsems + 1) * _SEMVAL_BYTES)
+        if call(identifier, 0, _GETALL, values) < 0:
+            return self._unseen(identifier)
+        return Touch(tuple(pids), waiters, values.raw)
+
+    def is_untouched(self, array: Object, touch: Touch) -> bool:
+        """Whether the array still is as it was: every operation on a semaphore names who did it."""
+        call = self._semctl
+        for number, pid in enumerate(touch.pids):
+            if call(array.id, number, _GETPID) != pid:
+                return False
+            if call(array.id, number, _GETNCNT) + call(array.id, number, _GETZCNT):
+                return False
+        return True
+
+    def is_gone(self, array: Object) -> bool:
+        return self._unseen(array.id) is GONE
+
+    def _unseen(self, identifier: int) -> Unseen:
+        """Ask again for the reason: the answer may be many calls ago."""
+        if self._semctl(identifier, 0, _GETPID) >= 0:
+            return CHANGED
+        return DENIED if self._ctypes.get_errno() in (errno.EACCES, errno.EPERM) else GONE
+
+    # --- removing ---
+
+    def remove(self, found: Object) -> int:
+        """0, or the error: EIDRM and EINVAL mean that it was gone before, EPERM that it is neither ours nor root's."""
+        if found.facts.kind == SEMAPHORES:
+            done = self._semctl(found.id, 0, _IPC_RMID)
+        else:
+            done = (self._shmctl if found.facts.kind == SHARED_MEMORY else self._msgctl)(found.id, _IPC_RMID, None)
+        return 0 if done >= 0 else int(self._ctypes.get_errno())
