@@ -38,7 +38,7 @@ def fleet_lines(fleet: Fleet, incidents: t.Sequence[str], width: int = 100, top:
         *_silent(shown[:top], width),
         *_gaps(shown[:top] if few else (), width),
         *_suspects(fleet, width),
-        *_act(fleet, incidents),
+        *_act(fleet, incidents, width),
     ]
 
 
@@ -46,11 +46,12 @@ def _table(hosts: t.Sequence[Host], everything: bool, width: int) -> list[str]:
     rows = [row for host in hosts for row in _rows(host, everything)]
     if not rows:
         return []
+    rows.insert(0, ["host", "state", "what", "used", "of", "share", "held by"])
     for column in _AMOUNTS:
         widest = max(len(row[column]) for row in rows)
         for row in rows:
             row[column] = row[column].rjust(widest)
-    return table(["host", "state", "what", "used", "of", "share", "held by"], rows, width)
+    return table(rows[0], rows[1:], width)
 
 
 def _rows(host: Host, everything: bool) -> t.Iterator[list[str]]:
@@ -116,12 +117,13 @@ def _suspects(fleet: Fleet, width: int) -> list[str]:
     return lines
 
 
-def _act(fleet: Fleet, incidents: t.Sequence[str]) -> list[str]:
+def _act(fleet: Fleet, incidents: t.Sequence[str], width: int) -> list[str]:
     """Never cut: they are there to be pasted."""
     line_for_all = words.act(fleet, incidents)
     if not line_for_all:
         return []
-    lines = ["", "TO ACT  Nothing was changed. With --check these only say what they would do:", INDENT + line_for_all]
+    heading = wrapped("TO ACT  Nothing was changed. With --check this only says what it would do:", width)
+    lines = ["", *heading, INDENT + line_for_all]
     sick = [host for host in fleet.hosts if host.incidents][:_FEW]
     single = [INDENT + remedy for host in sick for remedy in words.remedies(host) if remedy != line_for_all]
     return [*lines, "or one by one:", *single] if single else lines
