@@ -31,6 +31,11 @@ class Run(t.NamedTuple):
     results: list[Result]
     output: str
     seconds: float
+    code: int = 0
+
+    @property
+    def succeeded(self) -> bool:
+        return self.code == 0
 
     @property
     def only(self) -> Result:
@@ -57,11 +62,22 @@ class Controller:
         **keywords: t.Any,
     ) -> Run:
         """`keywords` are those of the play (become, environment, module_defaults); `inventory` adds hosts."""
-        hosts = self._home / "inventory.json"
-        hosts.write_text(json.dumps({"all": {"hosts": {"target": host_vars, **(inventory or {})}}}))
         playbook = self._home / "playbook.json"
         play = {"hosts": "target", "gather_facts": False, "tasks": list(tasks), **keywords}
         playbook.write_text(json.dumps([play]))
+        hosts = {"target": host_vars, **(inventory or {})}
+        return self.run_playbook(playbook, hosts, *arguments, environment=environment)
+
+    def run_playbook(
+        self,
+        playbook: Path | str,
+        inventory: t.Mapping[str, t.Mapping[str, t.Any]],
+        *arguments: str,
+        environment: t.Mapping[str, str] | None = None,
+    ) -> Run:
+        """A playbook by its path, or one of the collection's by its name."""
+        hosts = self._home / "inventory.json"
+        hosts.write_text(json.dumps({"all": {"hosts": inventory}}))
         started = time.monotonic()
         done = subprocess.run(
             [self._programs / "ansible-playbook", "-i", hosts, playbook, *arguments],
@@ -81,7 +97,7 @@ class Controller:
             if line.startswith("RESULT ")
         ]
         assert results or done.returncode == 0, done.stdout
-        return Run(results, done.stdout, took)
+        return Run(results, done.stdout, took, done.returncode)
 
     def _environment(self) -> dict[str, str]:
         # The user's own settings must not reach the tests.
