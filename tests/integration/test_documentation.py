@@ -21,13 +21,18 @@ from ansible_collections.hostcare.remediation.plugins.module_utils._descriptors 
 from ansible_collections.hostcare.remediation.plugins.module_utils._descriptors.limits_plan import Wish
 from ansible_collections.hostcare.remediation.plugins.module_utils._descriptors.request import Request
 from ansible_collections.hostcare.remediation.plugins.module_utils._headroom import resources
+from ansible_collections.hostcare.remediation.plugins.module_utils._ipc import info, removal
+from ansible_collections.hostcare.remediation.plugins.module_utils._ipc.look import Host
+from ansible_collections.hostcare.remediation.plugins.module_utils._ipc.selection import parse as ipc_parse
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.processes import ProcessTable
+from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.sysv_ipc import KINDS
 from ansible_collections.hostcare.remediation.plugins.module_utils._process import evidence
 from ansible_collections.hostcare.remediation.plugins.module_utils._process.report import Report
 from ansible_collections.hostcare.remediation.plugins.module_utils._process.selection import parse as parse_selector
 from ansible_collections.hostcare.remediation.plugins.plugin_utils._fleet import Thresholds
 from ansible_collections.hostcare.remediation.plugins.plugin_utils._fleet_report import Wanted, report
-from ansible_collections.hostcare.remediation.tests.unit.support.children import sleeping
+from ansible_collections.hostcare.remediation.tests.unit.support import arrays
+from ansible_collections.hostcare.remediation.tests.unit.support.children import in_child, sleeping
 from ansible_collections.hostcare.remediation.tests.unit.support.proc_tree import ProcTree, process
 
 COLLECTION = "hostcare.remediation."
@@ -202,6 +207,59 @@ def test_what_headroom_info_returns_of_this_machine() -> None:
     returned = resources.report(10, 20.0)
     found = differences(documented("headroom_info"), returned, "headroom_info")
     assert [line for line in found if not line.endswith("nothing to compare with")] == []
+
+
+def _objects_of_the_dead() -> None:
+    arrays.array(value=1)
+    arrays.array(key=0x5EED, value=1)
+    arrays.segment()
+    arrays.send(arrays.queue())
+
+
+def _ipc(run: t.Callable[[Host], dict[str, t.Any]]) -> dict[str, t.Any]:
+    """In an IPC namespace with objects that a dead process of the user left, and a living process of that user."""
+
+    def work() -> dict[str, t.Any]:
+        in_child(lambda: (os.setresuid(54321, 54321, 54321), _objects_of_the_dead())[1])
+        with sleeping(uid=54321):
+            host = Host.here()
+            host.processes.denied = 1  # so that the view is partial
+            return run(host)
+
+    return arrays.in_namespace(work, "25032000 32 512")
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_what_sysv_ipc_returns(check_mode: bool) -> None:
+    def run(host: Host) -> dict[str, t.Any]:
+        asked = {"kind": list(KINDS), "owner": ["54321"], "bystanders": []}
+        verdicts = frozenset(["unknown"])
+        options = removal.Options(ipc_parse(asked), verdicts, min_age=0.0, observe=0.0, check_mode=check_mode)
+        return removal.run(options, host=host).result
+
+    returned = _ipc(run)
+    assert isinstance(returned.pop("changed"), bool)
+    assert returned["removed"], returned
+    assert returned["kept"], returned
+    found = differences(documented("sysv_ipc"), returned, "sysv_ipc")
+    assert [line for line in found if not re.search(r"limits\[\d\]\.holders: nothing to compare", line)] == []
+
+
+def test_what_sysv_ipc_info_returns(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "sysctl.conf").write_text("kernel.sem = 25032000 32 512\n")
+    (tmp_path / "dev" / "shm").mkdir(parents=True)
+    (tmp_path / "dev" / "shm" / "sem.left").write_bytes(b"x")
+
+    def run(host: Host) -> dict[str, t.Any]:
+        asked = {"kind": list(info.KINDS), "bystanders": []}
+        return info.survey(ipc_parse(asked), 50, 20.0, host, str(tmp_path))
+
+    returned = _ipc(run)
+    found = differences(documented("sysv_ipc_info"), returned, "sysv_ipc_info")
+    empty = [line for line in found if line.endswith("nothing to compare with")]
+    assert [line for line in found if line not in empty] == []
+    assert {line.split("]")[-1].split(":")[0] for line in empty} <= {".pids", ".holders"}, "of POSIX objects and limits"
 
 
 def test_what_triage_report_returns() -> None:
