@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import socket
 import typing as t
 from datetime import datetime, timezone
