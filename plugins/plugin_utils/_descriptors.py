@@ -88,7 +88,7 @@ def _groups(groups: t.Sequence[Data], width: int, top: int) -> list[str]:
     rows = [
         [
             group.get("key"),
-            _VERDICTS.get(str(group.get("verdict")), group.get("verdict")),
+            _verdict(group),
             group.get("leaking"),
             group.get("descriptors"),
             group.get("distinct"),
@@ -96,12 +96,23 @@ def _groups(groups: t.Sequence[Data], width: int, top: int) -> list[str]:
             (group.get("worst") or {}).get("descriptors"),
             (group.get("worst") or {}).get("soft_limit"),
             percent((group.get("worst") or {}).get("share")),
-            group.get("growth_per_minute"),
+            _rounded(group.get("growth_per_minute")),
         ]
         for group in groups[:top]
     ]
     titles = ["who", "verdict", "leaks", "held", "distinct", "processes", "worst", "of", "share", "a minute"]
     return table(titles, rows, width) + more(len(groups) - top, "of them", width)
+
+
+def _verdict(group: Data) -> object:
+    """One look cannot tell a leak, so it does not say that all is fine."""
+    if group.get("growth") is None and group.get("verdict") == "fine":
+        return None
+    return _VERDICTS.get(str(group.get("verdict")), group.get("verdict"))
+
+
+def _rounded(number: float | None) -> int | None:
+    return None if number is None else round(number)
 
 
 def _near_users(users: t.Sequence[Data], width: int) -> list[str]:

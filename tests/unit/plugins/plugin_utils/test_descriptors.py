@@ -51,7 +51,14 @@ def test_every_group_stands_in_the_table_with_its_verdict() -> None:
     assert rows["app.service"][1:6] == ["leak", "CLOSE_WAIT", "2000", "1800", "4"]
     assert rows["web.service"][1:3] == ["load", "-"]
     assert rows["db.service"][1:3] == ["near", "limit"]
-    assert rows["app.service"][6:] == ["900", "1024", "88", "%", "240.0"]
+    assert rows["app.service"][6:] == ["900", "1024", "88", "%", "240"]
+
+
+def test_one_look_says_of_nobody_that_he_is_fine() -> None:
+    fine = {**BUSY, "verdict": "fine"}
+    for growth, shown in ((None, "-"), (0, "fine")):
+        (row,) = [line for line in descriptor_lines({"groups": [{**fine, "growth": growth}]}) if "web.service" in line]
+        assert row.split()[1] == shown
 
 
 def test_only_a_leak_and_a_near_limit_are_explained() -> None:
