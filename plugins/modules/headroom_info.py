@@ -18,6 +18,8 @@ description:
   - C(inodes) and C(blocks) are those of every file system that is mounted where the module runs, each once, however
     often it is mounted. Images and what is mounted read-only cannot be used up and are left out. A network file system,
     and what lies below one, might hang the module and is never asked. It is named in RV(left_out).
+  - C(semaphores), C(shared_memory) and C(message_queues) are those of System V, with the limits of the IPC namespace on
+    all of them together. M(hostcare.remediation.sysv_ipc_info) tells which are in use.
   - Command lines are not read, since that blocks on a host whose process table is full.
 extends_documentation_fragment:
   - hostcare.remediation._attributes.info
@@ -26,7 +28,7 @@ options:
     description: The resources to read. When empty, all.
     type: list
     elements: str
-    choices: [process_slots, inodes, blocks]
+    choices: [process_slots, inodes, blocks, semaphores, shared_memory, message_queues]
     default: []
   top:
     description: How many groups, users, control groups, file systems and suspects to return at most.
@@ -93,7 +95,8 @@ resources:
     limit_name:
       description:
         - The name of the limit. For C(process_slots) C(kernel.pid_max), C(kernel.threads-max), C(RLIMIT_NPROC) or
-          C(pids.max), for a file system C(inodes) or C(blocks).
+          C(pids.max), for a file system C(inodes) or C(blocks), for semaphores C(kernel.sem SEMMNI) and
+          C(kernel.sem SEMMNS), for the other objects the name of the setting.
       type: str
       sample: RLIMIT_NPROC
     measure:
@@ -103,7 +106,7 @@ resources:
     used:
       description:
         - What counts against the limit. For C(process_slots) that is threads, for C(kernel.pid_max) also the numbers
-          below 300, which the kernel gives out only once.
+          below 300, which the kernel gives out only once. For C(kernel.shmall) it is pages.
       type: int
       sample: 1997
     limit:

@@ -14,7 +14,7 @@ import typing as t
 
 from .._kernel.errors import Refused
 from .._kernel.processes import ProcessTable
-from . import filesystems, pressure, process_slots
+from . import filesystems, ipc, pressure, process_slots
 from .survey import Limit, Resource, Survey
 
 SCHEMA_VERSION = 2
@@ -22,6 +22,9 @@ RESOURCES: tuple[Resource, ...] = (
     process_slots.RESOURCE,
     filesystems.INODES,
     filesystems.BLOCKS,
+    ipc.SEMAPHORES,
+    ipc.SHARED_MEMORY,
+    ipc.MESSAGE_QUEUES,
 )
 NAMES = [resource.name for resource in RESOURCES]
 
