@@ -30,6 +30,7 @@ from ansible_collections.hostcare.remediation.plugins.plugin_utils._page_templat
 CELL = 84  # the width of a column of the map
 _GROUND, _BAR = 80, 70  # of what is drawn in it
 _ROWS = 12  # limits in the details of one host; what is critical or a warning is always there
+_MANY = 100  # hosts; from here on the browser lays out a row when it comes into sight
 _NAMES = 12  # hosts named in one piece of advice
 View = t.Mapping[str, t.Any]
 
@@ -49,6 +50,7 @@ def page(fleet: Fleet, incidents: t.Sequence[str]) -> str:
         groups=_groups(fleet, identities),
         todo=_todo(fleet, incidents, identities),
         columns=_columns(fleet),
+        many=len(fleet.hosts) > _MANY,
         width=max(1, len(fleet.resources)) * CELL,
         critical=round(fleet.thresholds.critical * 100),
         warning=round(fleet.thresholds.warning * 100),

@@ -75,7 +75,8 @@ pre {
 .todo table { margin-bottom: .7rem; }
 .todo td:nth-child(2) { min-width: 0; text-align: right; font-variant-numeric: tabular-nums; }
 .todo th:nth-child(2) { text-align: right; }
-.todo td:nth-child(3) { width: 60%; }
+.todo td:nth-child(3) { width: 60%; overflow-wrap: anywhere; }
+.todo td:nth-child(4) { white-space: nowrap; }
 .todo .mark { margin-right: .3rem; }
 .todo pre { margin-bottom: 0; }
 
@@ -91,8 +92,9 @@ pre {
   margin: 0; padding: .9rem .9rem .35rem; font-size: .8rem; text-transform: uppercase; letter-spacing: .06em;
   color: var(--on);
 }
-details.host { border-top: 1px solid var(--line); content-visibility: auto; contain-intrinsic-size: auto 2.4rem; }
-details.host[open] { contain-intrinsic-size: auto 24rem; }
+details.host { border-top: 1px solid var(--line); }
+.many details.host { content-visibility: auto; contain-intrinsic-size: auto 2.4rem; }
+.many details.host[open] { contain-intrinsic-size: auto 24rem; }
 .group > h2 + details.host { border-top: 0; }
 summary { align-items: center; padding: .28rem .9rem; cursor: pointer; list-style: none; }
 summary::-webkit-details-marker { display: none; }
@@ -128,7 +130,9 @@ tr.critical { --on: var(--critical); }
 tr.warning { --on: var(--warning); }
 tr.critical th, .detail tr.critical td:nth-child(3) { color: var(--on); font-weight: 700; }
 ul { margin: .2rem 0; padding-left: 1.1rem; }
-li, td { overflow-wrap: anywhere; }
+li, td, th { overflow-wrap: break-word; }
+.detail td:nth-child(4) { min-width: 14rem; overflow-wrap: anywhere; }
+.detail td:nth-child(4):empty { min-width: 0; }
 footer { color: var(--soft); font-size: .85rem; padding-top: 1.5rem; padding-bottom: 2.5rem; }
 footer dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: .5rem 0; }
 footer dd { margin: 0; }
@@ -142,19 +146,22 @@ body:has(#show-fine:not(:checked)) #fine { display: none; }
 @media (max-width: 70rem) {
   .heads, summary { grid-template-columns: 1rem 9rem var(--cells); }
   .worst, .heads .last { display: none; }
+  .detail td:nth-child(2) { white-space: normal; min-width: 9rem; }
 }
 @media (max-width: 48rem) {
   header, main, footer { padding-left: .75rem; padding-right: .75rem; }
-  .heads { position: static; grid-template-columns: 1fr; }
-  .heads > :not(svg) { display: none; }
-  summary { grid-template-columns: 1rem 1fr; row-gap: .2rem; }
+  .heads { display: none; }
+  summary { grid-template-columns: 1rem 1fr; row-gap: .2rem; padding-top: .5rem; padding-bottom: .5rem; }
   summary svg.cells, .why { grid-column: 1 / -1; }
-  .heads text { font-size: 13px; }
-  .cells text { font-size: 15px; }
-  table, tbody, tr, td, tbody th { display: block; border: 0; padding: 0; text-align: left !important; }
-  thead { display: none; }
+  .worst { display: block; grid-column: 1 / -1; white-space: normal; }
+  .cells text { font-size: 17px; }
+  table, tbody, tr, tbody th, .detail td:nth-child(n), .todo td:nth-child(n) {
+    display: block; border: 0; padding: 0; min-width: 0; width: auto; text-align: left; white-space: normal;
+  }
+  thead, .todo td:nth-child(2) { display: none; }
   tr { border-bottom: 1px solid var(--line); padding: .3rem 0; }
   .detail { padding-left: .9rem; }
+  td { color: var(--soft); }
 }
 @media (forced-colors: active) {
   .cells path, .mark, .spread rect { forced-color-adjust: none; }

@@ -126,7 +126,7 @@ TEMPLATE = """\
 </div>
 {%- endif %}
 <h2 id="hosts">Hosts <small>the worst first; open one to see who holds what</small></h2>
-<div class="map">
+<div class="map{{ " many" if many }}">
 <div class="heads" aria-hidden="true"><span></span><span>host</span>
 <svg viewBox="0 0 {{ width }} 32">
 {%- for column in columns %}

@@ -18,8 +18,10 @@ python)
     ;;
 tests)
     # To build bombs (gcc libc6-dev), to watch a module (strace), peers to measure against (procps psmisc),
-    # a private sshd, and the test hosts (podman with runc and netavark, their images by mmdebstrap).
+    # a private sshd, a browser for the page, and the test hosts (podman with runc and netavark, their images by
+    # mmdebstrap).
     for package in gcc libc6-dev strace procps psmisc sudo openssh-client openssh-server git shellcheck \
+        chromium fonts-dejavu-core \
         podman runc netavark aardvark-dns iptables mmdebstrap debian-archive-keyring ca-certificates; do
         installed "$package" || missing="${missing:+$missing }$package"
     done

@@ -19,8 +19,8 @@ from ansible_collections.hostcare.remediation.tests.unit.support.fleets import l
 TAGS = frozenset({
     "html", "head", "meta", "title", "link", "style", "body", "a", "header", "h1", "p", "time", "svg", "rect", "path",
     "circle", "text", "fieldset", "legend", "label", "input", "span", "b", "main", "h2", "h3", "small", "div",
-    "section", "table", "thead", "tbody", "tr", "th", "td", "code", "pre", "details", "summary", "ul", "li", "footer", "dl",
-    "dt", "dd",
+    "section", "table", "thead", "tbody", "tr", "th", "td", "code", "pre", "details", "summary", "ul", "li", "footer",
+    "dl", "dt", "dd",
 })  # fmt: skip
 ATTRIBUTES = frozenset({
     "lang", "charset", "http-equiv", "content", "name", "rel", "href", "class", "id", "datetime", "viewbox",
