@@ -28,7 +28,7 @@ def _call(result: int) -> int:
     return result
 
 
-def in_namespace(work: t.Callable[[], Result], sem: str = "250 32000 32 128") -> Result:
+def in_namespace(work: t.Callable[[], Result], sem: str = "250 32000 32 128", seconds: float = 60.0) -> Result:
     """What ``work`` returns in a child with an IPC namespace that has nothing in it, and that ``kernel.sem``."""
 
     def inside() -> Result:
@@ -37,7 +37,7 @@ def in_namespace(work: t.Callable[[], Result], sem: str = "250 32000 32 128") ->
             file.write(sem)
         return work()
 
-    return in_child(inside)
+    return in_child(inside, seconds)
 
 
 def array(nsems: int = 1, key: int = 0, value: int | None = None) -> int:
