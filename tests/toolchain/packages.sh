@@ -21,6 +21,7 @@ tests)
     # a private sshd, a browser for the page, and the test hosts (podman with runc and netavark, their images by
     # mmdebstrap).
     for package in gcc libc6-dev strace procps psmisc sudo openssh-client openssh-server git shellcheck \
+        postgresql \
         chromium fonts-dejavu-core \
         podman runc netavark aardvark-dns iptables mmdebstrap debian-archive-keyring ca-certificates; do
         installed "$package" || missing="${missing:+$missing }$package"
