@@ -24,7 +24,9 @@ STATES = (CRITICAL, UNREACHABLE, FAILED, WARNING, FINE)  # the worst first
 
 TITLES = {
     "process_slots": "process slots",
-    "ipc": "System V IPC",
+    "semaphores": "semaphores",
+    "shared_memory": "shared memory",
+    "message_queues": "message queues",
     "descriptors": "descriptors",
     "inotify": "inotify",
     "maildrop": "maildrop",

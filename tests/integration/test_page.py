@@ -106,14 +106,14 @@ def sample() -> dict[str, t.Any]:
     """Each state, each level, each part of the details."""
     growth = {"per_minute": 60.0, "full_in_s": 90}
     return {
-        "web1": result(limit(share=0.9998, growth=growth), limit("ipc", 0.4), limit("inodes", 0.97),
+        "web1": result(limit(share=0.9998, growth=growth), limit("semaphores", 0.4), limit("inodes", 0.97),
                        suspects=[fleets.suspect()], partial_reasons=["12 reads were denied"],
                        left_out=[{"what": "/srv", "reason": "nfs4"}]),
-        "web2": result(limit("descriptors", 0.97), limit("ipc", 0.7), limit("blocks", None)),
+        "web2": result(limit("descriptors", 0.97), limit("semaphores", 0.7), limit("blocks", None)),
         "db1": silent("Connection timed out", unreachable=True),
         "db2": silent("/proc cannot be read"),
-        "db3": result(limit(share=0.9), limit("ipc", 0.25)),
-        "db4": result(limit(share=0.79), limit("ipc", 0.0), limit("maildrop", 0.5)),
+        "db3": result(limit(share=0.9), limit("semaphores", 0.25)),
+        "db4": result(limit(share=0.79), limit("semaphores", 0.0), limit("maildrop", 0.5)),
         "a-host-with-a-name-that-is-much-longer-than-there-is-room-for.example.org": result(limit(share=0.1)),
     }  # fmt: skip
 

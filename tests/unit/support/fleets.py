@@ -48,7 +48,7 @@ def limit(
 ) -> dict[str, t.Any]:
     """One limit of a result."""
     used = int(total * (share if share is not None else 0.5))
-    incidents = {"process_slots": "process_storm", "ipc": "semaphore_leak", "descriptors": "fd_leak"}
+    incidents = {"process_slots": "process_storm", "semaphores": "semaphore_leak", "descriptors": "fd_leak"}
     plain = {
         "resource": resource,
         "scope": "host",
@@ -121,7 +121,7 @@ def hostile(name: str) -> dict[str, t.Any]:
     options = {"semaphore_leak_selector": {"owner": [name]}}
     return result(
         named,
-        limit("ipc", 1.0, scope=name, limit_name=name, options=options),
+        limit("semaphores", 1.0, scope=name, limit_name=name, options=options),
         suspects=[suspect(name)],
         partial=True,
         partial_reasons=[name],
@@ -134,7 +134,7 @@ def fleet(count: int, seed: int = 1) -> dict[str, t.Any]:
     draw = random.Random(seed)
     resources = (
         "process_slots",
-        "ipc",
+        "semaphores",
         "descriptors",
         "inotify",
         "maildrop",

@@ -56,8 +56,8 @@ def test_the_level_of_a_limit(share: float | None, growth: t.Any, expected: str)
 
 
 def test_the_state_of_a_host_is_that_of_its_worst_limit() -> None:
-    assert state(limit(share=0.1), limit("ipc", 0.85), limit("inodes", 0.99)) == "critical"
-    assert state(limit(share=0.1), limit("ipc", 0.85)) == "warning"
+    assert state(limit(share=0.1), limit("semaphores", 0.85), limit("inodes", 0.99)) == "critical"
+    assert state(limit(share=0.1), limit("semaphores", 0.85)) == "warning"
     assert state() == "fine"
 
 
@@ -110,9 +110,9 @@ def test_the_worst_come_first() -> None:
 
 def test_the_cell_of_a_resource_is_its_scarcest_limit() -> None:
     growing = limit(share=0.2, scope="user a", growth={"per_minute": 1.0, "full_in_s": 60})
-    (host,) = of({"a": result(limit(share=0.3), growing, limit("ipc", 0.1))}).hosts
+    (host,) = of({"a": result(limit(share=0.3), growing, limit("semaphores", 0.1))}).hosts
     assert host.cells["process_slots"].scope == "user a", "it will be full first"
-    assert list(host.cells) == ["process_slots", "ipc"]
+    assert list(host.cells) == ["process_slots", "semaphores"]
 
 
 def test_an_incident_counts_where_its_limit_is_critical_and_it_has_a_role() -> None:
@@ -202,6 +202,6 @@ def test_a_number_that_is_none(number: t.Any) -> None:
 
 
 def test_ten_thousand_limits_are_cut() -> None:
-    (host,) = of({"a": result(*[limit(share=0.5) for _number in range(10_000)], limit("ipc", 0.99))}).hosts
+    (host,) = of({"a": result(*[limit(share=0.5) for _number in range(10_000)], limit("semaphores", 0.99))}).hosts
     assert len(host.limits) == 40
-    assert host.limits[0].resource == "ipc"
+    assert host.limits[0].resource == "semaphores"

@@ -27,7 +27,9 @@ def is_to_paste(line: str) -> bool:
 def test_a_fleet() -> None:
     results = {f"fine{number}": result(limit(share=0.1)) for number in range(13)}
     results["web1"] = result(
-        limit(share=0.99, growth={"per_minute": 60.0, "full_in_s": 90}), limit("ipc", 0.9), suspects=[fleets.suspect()]
+        limit(share=0.99, growth={"per_minute": 60.0, "full_in_s": 90}),
+        limit("semaphores", 0.9),
+        suspects=[fleets.suspect()],
     )
     results["db1"] = silent("Connection timed out", unreachable=True)
     shown = "\n".join(lines_of(results, width=120))

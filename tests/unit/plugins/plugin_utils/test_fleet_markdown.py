@@ -61,7 +61,7 @@ def test_what_is_escaped_reads_as_it_was(text: str) -> None:
 
 
 def test_a_fence_is_longer_than_any_in_the_line() -> None:
-    answer = result(limit("ipc", 0.99, options={"semaphore_leak_selector": {"owner": ["````\n# forged"]}}))
+    answer = result(limit("semaphores", 0.99, options={"semaphore_leak_selector": {"owner": ["````\n# forged"]}}))
     (fence,) = (token for token in PARSER.parse(markdown_of({"a": answer})) if token.type == "fence")
     assert fence.content.startswith("ansible-playbook ")
     assert "heading_open" in kinds(markdown_of({"a": answer}))

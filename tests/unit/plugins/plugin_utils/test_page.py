@@ -87,7 +87,7 @@ def test_what_a_reader_looks_for() -> None:
                 left_out=[{"what": "/srv", "reason": "nfs4"}],
             ),
             "db1": silent("Connection timed out", unreachable=True),
-            "db2": result(limit(share=0.1), limit("ipc", None)),
+            "db2": result(limit(share=0.1), limit("semaphores", None)),
         }
     ).check()
     for text in (
@@ -137,10 +137,10 @@ def test_nobody_and_one_without_limits() -> None:
 def test_many_limits_are_cut_but_for_what_is_scarce() -> None:
     scarce = [limit(share=0.99, scope=f"user {number}") for number in range(15)]
     fine = [limit(share=0.5, scope=f"cgroup /{number}") for number in range(10)]
-    found = Page({"a": result(*scarce, *fine, limit("ipc", 0.1))}).check()
+    found = Page({"a": result(*scarce, *fine, limit("semaphores", 0.1))}).check()
     assert all(f"user {number} " in found.text for number in range(15))
     assert "10 more limits" in found.text
-    assert "System V IPC (kernel.pid_max)" in found.text, "the scarcest of each resource is always there"
+    assert "semaphores (kernel.pid_max)" in found.text, "the scarcest of each resource is always there"
 
 
 def test_a_thousand_hosts_are_light() -> None:

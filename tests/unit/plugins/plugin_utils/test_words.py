@@ -135,7 +135,7 @@ def test_the_remedy_takes_its_selector_from_the_limit_and_nothing_else() -> None
         "semaphore_leak_kernel_sem": "1 1 1 1",
         "ansible_user": "x",
     }
-    (line,) = words.remedies(host(limit("ipc", 0.99, options=options)))
+    (line,) = words.remedies(host(limit("semaphores", 0.99, options=options)))
     assert option(line) == {"semaphore_leak_selector": {"owner": ["apache"]}}
 
 
