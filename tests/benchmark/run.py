@@ -22,7 +22,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / ".work" / "collections"))
 
-from ansible_collections.hostcare.remediation.tests.benchmark import listing
+from ansible_collections.hostcare.remediation.tests.benchmark import listing, semaphores
 from ansible_collections.hostcare.remediation.tests.benchmark.contenders import (
     FIGHTERS,
     LIMIT,
@@ -33,7 +33,7 @@ from ansible_collections.hostcare.remediation.tests.benchmark.contenders import 
 from ansible_collections.hostcare.remediation.tests.benchmark.contest import Try, fight
 
 HOPELESS = 3  # tries after which a peer that has lost them all is left out
-PARTS = ("storms", "listing", "slots")
+PARTS = ("storms", "listing", "slots", "semaphores")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -54,6 +54,9 @@ def main(arguments: Sequence[str]) -> int:
     if "listing" in options.part:
         record["listing"] = listing.measure(options.processes, min(options.tries, 5))
         _print_listing(record["listing"], options.processes)
+    if "semaphores" in options.part:
+        record["semaphores"] = semaphores.measure(tuple(options.arrays), min(options.tries, 5))
+        print("", *semaphores.lines(record["semaphores"]), sep="\n")
     if "slots" in options.part:
         record["slots"] = _slots()
     options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -70,6 +73,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--scenario", nargs="+", choices=[one.name for one in SCENARIOS], default=[])
     parser.add_argument("--slots", type=int, default=2000, help="size of the process table in the storms")
     parser.add_argument("--processes", type=int, default=10000, help="to list")
+    parser.add_argument("--arrays", type=int, nargs="+", default=[10000, 32000], help="to remove")
     parser.add_argument("--timeout", type=float, default=10, help="seconds for one try")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, default=ROOT / ".work" / "benchmark.json")

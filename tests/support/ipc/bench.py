@@ -49,11 +49,12 @@ class Holder(NamedTuple):
         self.process.wait()
 
 
-def program() -> str:
-    source, binary = HERE / "src" / "holder.c", BINARIES / "holder"
+def program(name: str) -> str:
+    """The path of a program of ``src``, compiled anew when its source is younger."""
+    source, binary = HERE / "src" / f"{name}.c", BINARIES / name
     if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
         BINARIES.mkdir(parents=True, exist_ok=True)
-        new = BINARIES / f"holder.{os.getpid()}"
+        new = BINARIES / f"{name}.{os.getpid()}"
         subprocess.run([*COMPILE, "-D_GNU_SOURCE", "-o", str(new), str(source)], check=True)
         new.replace(binary)
     return str(binary)
@@ -65,7 +66,7 @@ class Bench:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         for name in (SERVICE, OTHER_SERVICE):
-            (directory / name).symlink_to(program())
+            (directory / name).symlink_to(program("holder"))
         self.holders: list[Holder] = []
 
     def __enter__(self) -> Bench:
