@@ -105,7 +105,8 @@ options:
       - Put an empty directory with the same owner, mode, ACL and labels in the place of C(maildrop) in one step, so
         that Postfix has an empty queue at once, bring back what is kept, and remove the rest.
       - A run that was killed in between is finished by the next V(purged) and undone by the next V(present).
-      - It takes one free inode. Where there is none the mail is removed in place, with a warning.
+      - It takes one free inode. Where there is none, or the file system cannot rename the directory, the mail is
+        removed in place, with a warning.
       - A program that submits mail at the very moment of the swap may be told to try again later.
     type: bool
     default: false

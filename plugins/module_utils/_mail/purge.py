@@ -188,13 +188,13 @@ class Run(_Purge):
         if not (self.options.swap and plan.files and self.maildrop):
             return
         report, old = self.report, self.maildrop
-        swapped = swapping.swap(self.spool, old.fd)
-        if swapped is None:
+        try:
+            name, fresh = swapping.swap(self.spool, old.fd)
+        except OSError as error:
             report.warnings.append(
-                f"no room for a new directory beside {self.spool.where()}: its files are removed in place"
+                f"{self.spool.where()} cannot be swapped ({error.strerror}): its files are removed in place"
             )
             return
-        name, fresh = swapped
         self.aside.append(Source(name, old.fd))
         self.maildrop = Source(MAILDROP, fresh)
         report.swapped = report.changed = True

@@ -12,7 +12,6 @@ PRIVATE: may change in any release.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import struct
@@ -26,44 +25,48 @@ SWAP = ASIDE + "swap-"
 _COPIED_FLAGS = 0x00000008 | 0x00000080 | 0x00010000 | 0x00004000 | 0x00000040
 _GETFLAGS = 0x80086601 if struct.calcsize("l") == 8 else 0x80046601
 _SETFLAGS = 0x40086602 if struct.calcsize("l") == 8 else 0x40046602
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EXDEV)
 
 
 def leftovers(spool: Spool) -> list[str]:
     return [name for name in spool.aside() if name.startswith(SWAP)]
 
 
-def swap(spool: Spool, maildrop: int) -> tuple[str, int] | None:
-    """Where the old directory is now, and the new one, opened. None where there is no room for a new one."""
+def swap(spool: Spool, maildrop: int) -> tuple[str, int]:
+    """Where the old directory is now, and the new one, opened.
+
+    Raises OSError where there is no room for a new one, or where the file system cannot rename it (as overlayfs, with
+    what comes from an image); then all is as it was.
+    """
     aside = SWAP + os.urandom(4).hex()
+    os.mkdir(aside, 0o700, dir_fd=spool.fd)
+    fresh = -1
     try:
-        os.mkdir(aside, 0o700, dir_fd=spool.fd)
-    except OSError as error:
-        if error.errno in _NO_ROOM:
-            return None
-        raise
-    fresh = spool.open(aside)
-    try:
+        fresh = spool.open(aside)
         _copy_attributes(maildrop, fresh)
         if not exchange(spool.fd, MAILDROP, aside):
             _exchange_in_three(spool, aside)
-        os.fsync(spool.fd)
-    except OSError as error:
-        os.close(fresh)
+    except BaseException:
+        if fresh >= 0:
+            os.close(fresh)
         with contextlib.suppress(OSError):
             os.rmdir(aside, dir_fd=spool.fd)
-        if error.errno in _NO_ROOM:
-            return None
         raise
+    with contextlib.suppress(OSError):
+        os.fsync(spool.fd)
     return aside, fresh
 
 
 def _exchange_in_three(spool: Spool, aside: str) -> None:
     """For a moment there is no maildrop; whoever submits mail then waits and tries again (mail_queue_enter)."""
     fresh = aside + "-new"
-    os.rename(aside, fresh, src_dir_fd=spool.fd, dst_dir_fd=spool.fd)
-    os.rename(MAILDROP, aside, src_dir_fd=spool.fd, dst_dir_fd=spool.fd)
-    os.rename(fresh, MAILDROP, src_dir_fd=spool.fd, dst_dir_fd=spool.fd)
+    steps = [(aside, fresh), (MAILDROP, aside), (fresh, MAILDROP)]
+    for number, (old, new) in enumerate(steps):
+        try:
+            os.rename(old, new, src_dir_fd=spool.fd, dst_dir_fd=spool.fd)
+        except OSError:
+            for before, now in reversed(steps[:number]):
+                os.rename(now, before, src_dir_fd=spool.fd, dst_dir_fd=spool.fd)
+            raise
 
 
 def _copy_attributes(old: int, new: int) -> None:

@@ -35,6 +35,17 @@ def queue(tmp_path: Path) -> Queue:
     return Queue(tmp_path)
 
 
+def in_a_child(work: t.Callable[[], object]) -> None:
+    """Which is to end on the way, by os._exit: as SIGKILL would have it, nothing is cleaned up."""
+    pid = os.fork()
+    if not pid:
+        try:
+            work()
+        finally:
+            os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0, "it came to its end"
+
+
 def without_times(result: dict[str, t.Any]) -> dict[str, t.Any]:
     return {key: value for key, value in result.items() if key not in ("elapsed_ms", "spool", "actions", "archive")}
 
@@ -295,6 +306,10 @@ def test_an_error_on_the_way_leaves_no_thread(queue: Queue, monkeypatch: pytest.
 # --- swap ---
 
 
+def refuse_flags(*_arguments: object) -> t.NoReturn:
+    raise OSError(errno.EINVAL, "flags")
+
+
 def test_a_swapped_directory_is_like_the_old_one(queue: Queue) -> None:
     queue.write("old", mtime=OLD)
     queue.write("young")
@@ -314,10 +329,7 @@ def test_a_swapped_directory_is_like_the_old_one(queue: Queue) -> None:
 
 
 def test_without_an_exchange_three_renames_do(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_arguments: object) -> t.NoReturn:
-        raise OSError(errno.EINVAL, "flags")
-
-    monkeypatch.setattr(renaming, "_renameat2", refuse)
+    monkeypatch.setattr(renaming, "_renameat2", refuse_flags)
     queue.write("old", mtime=OLD)
     queue.write("young")
     assert queue.run(swap=True, older_than=60.0).result["removed"] == 1
@@ -329,35 +341,47 @@ def test_without_an_exchange_three_renames_do(queue: Queue, monkeypatch: pytest.
 def test_an_exchange_in_three_that_died_is_mended(
     queue: Queue, monkeypatch: pytest.MonkeyPatch, step: int, state: str
 ) -> None:
-    def refuse(*_arguments: object) -> t.NoReturn:
-        raise OSError(errno.EINVAL, "flags")
-
-    monkeypatch.setattr(renaming, "_renameat2", refuse)
+    monkeypatch.setattr(renaming, "_renameat2", refuse_flags)
     queue.write("old", mtime=OLD)
     queue.write("young")
-    left = iter([None] * (step - 1))
+    calls = iter(range(1, 100))
     original = os.rename
 
     def rename(*arguments: t.Any, **keywords: t.Any) -> None:
-        next(left)  # the moment of death: StopIteration
+        if next(calls) == step:
+            os._exit(0)
         original(*arguments, **keywords)
 
     monkeypatch.setattr(swapping.os, "rename", rename)
-    with pytest.raises((StopIteration, RuntimeError)):
-        queue.run(swap=True, older_than=60.0)
-    monkeypatch.setattr(swapping.os, "rename", original)
+    in_a_child(lambda: queue.run(swap=True, older_than=60.0))
+    monkeypatch.undo()
     assert sorted(queue.everywhere()) == ["old", "young"]
     assert queue.run(state, older_than=60.0).result["converged"] is True
     assert (queue.names(), queue.aside()) == (["young"] if state == "purged" else ["old", "young"], [])
 
 
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_an_exchange_in_three_that_fails_is_undone(queue: Queue, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    monkeypatch.setattr(renaming, "_renameat2", refuse_flags)
+    queue.write("old", mtime=OLD)
+    queue.write("young")
+    calls = iter(range(1, 100))
+    original = os.rename
+
+    def rename(*arguments: t.Any, **keywords: t.Any) -> None:
+        if next(calls) == step:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        original(*arguments, **keywords)
+
+    monkeypatch.setattr(swapping.os, "rename", rename)
+    outcome = queue.run(swap=True, older_than=60.0)
+    assert (outcome.result["swapped"], outcome.result["removed"], queue.names()) == (False, 1, ["young"])
+    assert queue.aside() == []
+
+
 def die_after_the_swap(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As SIGKILL would have it: nothing is cleaned up."""
     monkeypatch.setattr(purge.Run, "_remove", lambda *_arguments: os._exit(0))
-    pid = os.fork()
-    if not pid:
-        queue.run(swap=True, older_than=60.0)
-    os.waitpid(pid, 0)
+    in_a_child(lambda: queue.run(swap=True, older_than=60.0))
     monkeypatch.undo()
     assert queue.names() == []
     assert len(queue.aside()) == 1
@@ -413,7 +437,7 @@ def test_without_room_for_a_new_directory_it_is_done_in_place(queue: Queue, monk
     monkeypatch.setattr(swapping.os, "mkdir", refuse)
     outcome = queue.run(swap=True)
     assert (outcome.result["swapped"], outcome.result["removed"], outcome.result["converged"]) == (False, 1, True)
-    assert "no room for a new directory" in outcome.warnings[0]
+    assert "cannot be swapped (No space left on device)" in outcome.warnings[0]
 
 
 # --- archive ---
@@ -506,11 +530,7 @@ def die_in_restore(queue: Queue, path: str, where: str, after: int, monkeypatch:
         return original(*arguments, **keywords)
 
     monkeypatch.setattr(*owner, fatal)
-    pid = os.fork()
-    if not pid:
-        queue.run("present", from_archive=path)
-        os._exit(1)
-    assert os.waitpid(pid, 0)[1] == 0
+    in_a_child(lambda: queue.run("present", from_archive=path))
     monkeypatch.undo()
 
 
