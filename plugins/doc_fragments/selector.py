@@ -6,7 +6,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    CRITERIA = r"""
+    DOCUMENTATION = r"""
 options:
   name: &name
     description:
@@ -87,7 +87,8 @@ options:
       min_age: *min_age
 """
     # for modules that can do harm
-    DOCUMENTATION = f"""{CRITERIA}
+    SAFEGUARDS = r"""
+options: {}
 notes:
   - All criteria that are given must hold. A list holds if one of its members does.
   - Never touched, whatever the selector says, are PID 1 and its helpers, kernel threads, the module itself, its

@@ -17,7 +17,7 @@ description:
   - What may not be raised is found out before anything is touched, and said with the reason.
 extends_documentation_fragment:
   - hostcare.remediation._attributes
-  - hostcare.remediation.selector.criteria
+  - hostcare.remediation.selector
 attributes:
   platform:
     details: Linux. FreeBSD with psutil, which has not been run there.

@@ -21,6 +21,7 @@ description:
 extends_documentation_fragment:
   - hostcare.remediation._attributes
   - hostcare.remediation.selector
+  - hostcare.remediation.selector.safeguards
 attributes:
   diff_mode:
     support: full
