@@ -287,7 +287,7 @@ limits:
       description: The limit. Null for none, which is how the kernel sets C(SHMMAX) and C(SHMALL).
       type: int
     free:
-      description: What is left. Null where O(limits[].used) is, and for a limit on each single object.
+      description: What is left. Null where RV(limits[].used) is, and for a limit on each single object.
       type: int
     share:
       description: The used part of the limit, 0 to 1. Null where C(free) is.

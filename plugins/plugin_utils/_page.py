@@ -158,8 +158,8 @@ def _layers(host: Host, fleet: Fleet) -> list[View]:
         left = number * CELL
         paths.setdefault(f"{limit.level} {heat}", []).append(f"M{left + 2} 13h{_GROUND}")
         if limit.share is not None:
-            bar = f"M{left + 7} 21.5h{max(0.5, _BAR * share):.0f}"
-            paths.setdefault(f"{limit.level} bar", []).append(bar)
+            filled = f"M{left + 7} 21.5h{max(0.5, _BAR * share):.0f}"
+            paths.setdefault(f"{limit.level} bar", []).append(filled)
     order = sorted(paths, key=lambda kind: (kind.endswith("bar"), kind))
     return [{"kind": kind, "path": "".join(paths[kind])} for kind in order]
 

@@ -68,8 +68,7 @@ def _after_the_times(text: bytes) -> bytes | None:
     if b"~" in text.split(b"/", 1)[0]:
         return None  # a random time, which newer versions take
     if text.startswith(b"@"):
-        word = re.match(rb"@([^ \t\n]*)[ \t]*", text)
-        assert word is not None
+        word = t.cast("re.Match[bytes]", re.match(rb"@([^ \t\n]*)[ \t]*", text))
         if word.group(1) not in _SPECIALS:
             raise _BadField("bad time specifier")
         return text[word.end() :]
@@ -89,9 +88,7 @@ def _list(text: bytes, at: int, low: int, high: int, names: tuple[bytes, ...]) -
         if text[at : at + 1] != b",":
             break
         at += 1
-    rest = _REST.match(text, at)
-    assert rest is not None
-    return rest.end()
+    return t.cast("re.Match[bytes]", _REST.match(text, at)).end()
 
 
 def _range(text: bytes, at: int, low: int, high: int, names: tuple[bytes, ...]) -> int:

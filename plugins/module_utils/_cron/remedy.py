@@ -15,7 +15,7 @@ import typing as t
 
 from .._kernel import filesystems
 from .._kernel.errors import Refused
-from .._kernel.filesystems import IN_PLACE, Changed, Unsafe
+from .._kernel.filesystems import IN_PLACE, Changed, Found, Unsafe
 from .._kernel.processes import ProcessTable
 from . import backup, daemons, document
 from .acceptance import Crontab
@@ -67,7 +67,8 @@ def value_of(addresses: t.Sequence[str] | None) -> bytes | None:
 def run(options: Options, root: str = "/", table: ProcessTable | None = None) -> Report:
     """Raises Refused where nothing was touched."""
     started = time.monotonic()
-    survey = daemons.survey(table or ProcessTable(), root, options.dialect)
+    table = table or ProcessTable()
+    survey = daemons.survey(table, root, options.dialect)
     discovery = Discovery(survey, root)
     report = Report(options.state, options.value, survey, options.check_mode)
     if options.state == "restored":
@@ -89,7 +90,8 @@ def run(options: Options, root: str = "/", table: ProcessTable | None = None) ->
         _apply(report, options, root)
     elif changing and options.backup and options.state != "restored":
         report.note(f"save {len(changing)} crontabs in a file in {options.backup_directory}")
-    report.finish(root)
+    top = root.rstrip("/")
+    report.finish(lambda: daemons.watches(table, [f"{top}/etc/cron.d", f"{top}/var/spool/cron/crontabs"]))
     report.elapsed_ms = int((time.monotonic() - started) * 1000)
     return report
 
@@ -117,19 +119,15 @@ def _apply(report: Report, options: Options, root: str) -> None:
 
 
 def _kept(decision: Decision) -> Kept:
-    item, edit = decision.item, decision.edit
-    assert edit is not None
-    assert item.found is not None
+    item, edit, found = decision.item, t.cast(Edit, decision.edit), t.cast(Found, decision.item.found)
     after = frozenset(backup.digest(raw) for raw in (edit.raw, document.padded(decision.old, edit.raw)))
     dialect = item.dialect.name if item.dialect else ""
-    return Kept(decision.path, decision.old, item.found.facts, after, item.crontab.place, dialect)
+    return Kept(decision.path, decision.old, found.facts, after, item.crontab.place, dialect)
 
 
 def _write(decision: Decision, root: str, is_saved: bool) -> Decision:
     """The decision as it came out."""
-    found, edit = decision.item.found, decision.edit
-    assert found is not None
-    assert edit is not None
+    found, edit = t.cast(Found, decision.item.found), t.cast(Edit, decision.edit)
     in_place = document.padded(found.raw, edit.raw) if is_saved else None
     try:
         with filesystems.locate(decision.path, root) as spot:

@@ -30,11 +30,15 @@ def read() -> dict[int, list[Descriptor]]:
     """Raises Refused where it cannot be run."""
     import subprocess
 
+    import psutil
+
+    nowhere = subprocess.DEVNULL
     try:
-        done = subprocess.run(_COMMAND, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False)
-    except (OSError, subprocess.SubprocessError) as error:
+        with psutil.Popen(_COMMAND, stdin=nowhere, stdout=subprocess.PIPE, stderr=nowhere) as process:
+            told = process.communicate(timeout=_SECONDS)[0]
+    except (OSError, psutil.Error, subprocess.SubprocessError) as error:
         raise Refused(f"procstat cannot be run ({error}): leave out the option procstat.") from None
-    return parse(done.stdout)
+    return parse(told)
 
 
 def parse(raw: bytes) -> dict[int, list[Descriptor]]:

@@ -227,8 +227,7 @@ class Removal:
 
     def _looker(self, case: Case) -> t.Callable[[Object], str | None]:
         """Says why an object must not go after all, None where it may."""
-        calls, kind, touch = self.host.calls, case.facts.kind, case.touch
-        assert isinstance(touch, Touch)
+        calls, kind, touch = self.host.calls, case.facts.kind, t.cast(Touch, case.touch)
         if kind == SEMAPHORES:
 
             def at_array(member: Object) -> str | None:

@@ -28,7 +28,7 @@ def gather(links: Links, with_tokens: bool = False, part: int = 1000) -> Content
     found = Contents(7, len(links), with_tokens)
     items = [(b"%d" % number, link) for number, link in sorted(links.items())]
     parts = [items[at : at + part] for at in range(0, len(items), part)]
-    Gatherer().gather(found, (([number for number, _ in one], [link for _, link in one]) for one in parts))
+    Gatherer().gather(found, (([number for number, _link in one], [link for _number, link in one]) for one in parts))
     return found
 
 

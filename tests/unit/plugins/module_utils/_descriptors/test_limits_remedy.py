@@ -211,16 +211,16 @@ def test_a_kernel_that_takes_less_is_found_out() -> None:
 def test_those_born_meanwhile_are_reached_too() -> None:
     """As if a worker was forked between the look and the change, with the limits its parent had then."""
     with contextlib.ExitStack() as stack:
-        name, born = stack.enter_context(children(1))
+        comm, born = stack.enter_context(children(1))
 
         class Breeding(Rlimits):
-            def set(self, pid: int, resource_name: str, limits: Limits) -> None:
+            def set(self, pid: int, name: str, limits: Limits) -> None:
                 if len(born) < 3:
-                    born.append(stack.enter_context(sleeping(name)))
+                    born.append(stack.enter_context(sleeping(comm)))
                     resource.prlimit(born[-1].pid, resource.RLIMIT_NOFILE, (200, HARD))
-                super().set(pid, resource_name, limits)
+                super().set(pid, name, limits)
 
-        outcome = run(name=[name.decode()], soft="300", rlimits=Breeding())
+        outcome = run(name=[comm.decode()], soft="300", rlimits=Breeding())
         assert outcome_of(outcome) == (3, 3, 0, 0, 0, 0)
         assert outcome.result["converged"]
         assert [soft_of(child) for child in born] == [300] * 3
@@ -228,15 +228,15 @@ def test_those_born_meanwhile_are_reached_too() -> None:
 
 def test_those_born_for_ever_are_no_success() -> None:
     with contextlib.ExitStack() as stack:
-        name, _first = stack.enter_context(children(1))
+        comm, _first = stack.enter_context(children(1))
 
         class Breeding(Rlimits):
-            def set(self, pid: int, resource_name: str, limits: Limits) -> None:
-                one = stack.enter_context(sleeping(name))
+            def set(self, pid: int, name: str, limits: Limits) -> None:
+                one = stack.enter_context(sleeping(comm))
                 resource.prlimit(one.pid, resource.RLIMIT_NOFILE, (200, HARD))
-                super().set(pid, resource_name, limits)
+                super().set(pid, name, limits)
 
-        outcome = run(name=[name.decode()], soft="300", rlimits=Breeding())
+        outcome = run(name=[comm.decode()], soft="300", rlimits=Breeding())
         assert not outcome.result["converged"]
         assert "born faster" in outcome.problem
 
