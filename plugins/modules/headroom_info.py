@@ -21,6 +21,9 @@ description:
   - C(semaphores), C(shared_memory) and C(message_queues) are those of System V, with the limits of the IPC namespace on
     all of them together. M(hostcare.remediation.sysv_ipc_info) tells which are in use.
   - Command lines are not read, since that blocks on a host whose process table is full.
+  - On FreeBSD, by psutil and sysctl, it is the processes of the host and of each user (C(kern.maxproc),
+    C(kern.maxprocperuid)), open files (C(kern.maxfiles)), and C(inodes) and C(blocks). The keys are the same. There are
+    no suspects, and RV(context) is null. This has not been run on FreeBSD.
 extends_documentation_fragment:
   - hostcare.remediation._attributes.info
 options:

@@ -111,7 +111,13 @@ def choose(mounts: t.Sequence[Mount], include_fuse: bool) -> tuple[list[Mount], 
 def measure(survey: Survey) -> list[Space]:
     """Each file system once. A mount point that another mount covers is left out: it shows the other one."""
     with open(survey.table.root + "/self/mountinfo", "rb") as file:
-        chosen, left_out = choose(parse_mounts(file.read()), survey.include_fuse)
+        mounts = parse_mounts(file.read())
+    return ask(survey, mounts, lambda mount: _space(mount, survey.table.root))
+
+
+def ask(survey: Survey, mounts: t.Sequence[Mount], space_of: t.Callable[[Mount], Space | None]) -> list[Space]:
+    """The mounts that may be asked, each file system once; who is missing is said."""
+    chosen, left_out = choose(mounts, survey.include_fuse)
     survey.left_out.update(left_out)
     spaces: dict[str, Space] = {}
     denied = 0
@@ -122,7 +128,7 @@ def measure(survey: Survey) -> list[Space]:
             survey.gaps.append(f"the time budget ended after {len(spaces)} file systems: raise time_budget to see all")
             break
         try:
-            space = _space(mount, survey.table.root)
+            space = space_of(mount)
         except PermissionError:
             denied += 1
             continue
@@ -144,9 +150,12 @@ def _space(mount: Mount, proc_root: str) -> Space | None:
     try:
         if _mount_number(fd, proc_root) not in (None, mount.number):
             return None
-        found = os.fstatvfs(fd)
+        return space(mount, os.fstatvfs(fd))
     finally:
         os.close(fd)
+
+
+def space(mount: Mount, found: os.statvfs_result) -> Space:
     return Space(
         mount,
         found.f_blocks * found.f_frsize,
@@ -177,16 +186,16 @@ def _is_same(space: Space, other: Space) -> bool:
     return space.blocks == other.blocks and abs(space.blocks_used - other.blocks_used) <= nearly
 
 
-def _inodes(survey: Survey, top: int) -> list[Limit]:
+def inodes(spaces: t.Iterable[Space], top: int) -> list[Limit]:
     found = [
         Limit(_scope(space), "inodes", space.inodes_used, space.inodes, free=space.inodes_free)
-        for space in measure(survey)
+        for space in spaces
         if space.inodes > 0
     ]
     return sorted(found, key=lambda limit: limit.scarcity)[: max(0, top)]
 
 
-def _blocks(survey: Survey, top: int) -> list[Limit]:
+def blocks(spaces: t.Iterable[Space], top: int) -> list[Limit]:
     found = [
         Limit(
             _scope(space),
@@ -197,7 +206,7 @@ def _blocks(survey: Survey, top: int) -> list[Limit]:
             free=space.blocks_free,
             measure="bytes",
         )
-        for space in measure(survey)
+        for space in spaces
         if space.blocks > 0
     ]
     return sorted(found, key=lambda limit: limit.scarcity)[: max(0, top)]
@@ -207,5 +216,5 @@ def _scope(space: Space) -> str:
     return f"filesystem {text(space.mount.point)}"
 
 
-INODES = Resource("inodes", "", _inodes, needs_processes=False)
-BLOCKS = Resource("blocks", "", _blocks, needs_processes=False)
+INODES = Resource("inodes", "", lambda survey, top: inodes(measure(survey), top), needs_processes=False)
+BLOCKS = Resource("blocks", "", lambda survey, top: blocks(measure(survey), top), needs_processes=False)

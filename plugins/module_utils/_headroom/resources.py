@@ -14,7 +14,7 @@ import typing as t
 
 from .._kernel.errors import Refused
 from .._kernel.processes import ProcessTable
-from . import filesystems, ipc, pressure, process_slots
+from . import filesystems, ipc, pressure, process_slots, without_proc
 from .survey import Limit, Resource, Survey
 
 SCHEMA_VERSION = 2
@@ -35,6 +35,14 @@ _LONGEST_PAUSE = 600.0
 _Entry = t.Dict[str, t.Any]
 
 
+class Way(t.NamedTuple):
+    """How a kind of host is read."""
+
+    table: t.Callable[[], ProcessTable]
+    resources: tuple[Resource, ...]
+    names_suspects: bool
+
+
 class Reading(t.NamedTuple):
     """One pass over the chosen resources."""
 
@@ -52,34 +60,44 @@ def report(
     samples: int = 1,
     interval: float = 10.0,
     include_fuse: bool = False,
+    way: Way | None = None,
 ) -> dict[str, t.Any]:
     """The chosen resources, or all, in one pass; in two with ``samples`` 2. Raises Refused where there is no /proc."""
     started = time.monotonic()
-    table = ProcessTable(proc_root)
+    way = way or _way(proc_root)
+    table = way.table()
     table.check()
-    chosen = [resource for resource in RESOURCES if not only or resource.name in only]
+    chosen = [resource for resource in way.resources if not only or resource.name in only]
     earlier = None
     if samples > 1:
         earlier = _read(chosen, table, time_budget, top, include_fuse)
         time.sleep(interval)
-        table = ProcessTable(proc_root)
+        table = way.table()
     reading = _read(chosen, table, time_budget, top, include_fuse)
     survey = reading.survey
+    missing = sorted(set(only) - {resource.name for resource in chosen})
+    coverage = [*reading.coverage, *map(_absent, missing)]
     reasons = [*dict.fromkeys(survey.gaps), *_denied(table)]
-    reasons += [f"{entry['resource']}: {entry['reason']}" for entry in reading.coverage if entry["reason"]]
+    reasons += [f"{entry['resource']}: {entry['reason']}" for entry in coverage if entry["reason"]]
     return {
         "schema_version": SCHEMA_VERSION,
         "resources": _rendered(reading, earlier),
         "process_table": process_slots.table(survey, top),
-        "suspects": process_slots.suspects(survey, top),
+        "suspects": process_slots.suspects(survey, top) if way.names_suspects else [],
         "context": pressure.context(table),
-        "coverage": reading.coverage,
+        "coverage": coverage,
         "left_out": [{"what": what, "reason": reason} for what, reason in sorted(survey.left_out.items())[:_LEFT_OUT]],
         "left_out_total": len(survey.left_out),
         "partial": bool(reasons),
         "partial_reasons": reasons,
         "elapsed_ms": int((time.monotonic() - started) * 1000),
     }
+
+
+def _way(proc_root: str) -> Way:
+    if without_proc.is_needed(proc_root):
+        return Way(without_proc.table, without_proc.registry(), names_suspects=False)
+    return Way(lambda: ProcessTable(proc_root), RESOURCES, names_suspects=True)
 
 
 def pause(seconds: float) -> float:
@@ -114,6 +132,11 @@ def _read(chosen: t.Sequence[Resource], table: ProcessTable, budget: float, top:
 def _entry(name: str, began: float, reason: str | None = None) -> _Entry:
     cost = round((time.monotonic() - began) * 1000, 1)
     return {"resource": name, "read": reason is None, "reason": reason, "cost_ms": cost}
+
+
+def _absent(name: str) -> _Entry:
+    """It was asked for, and this kind of host does not count it."""
+    return {"resource": name, "read": False, "reason": "it is not counted on this system", "cost_ms": 0.0}
 
 
 def _denied(table: ProcessTable) -> list[str]:
