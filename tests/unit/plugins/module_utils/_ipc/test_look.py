@@ -31,7 +31,7 @@ from ansible_collections.hostcare.remediation.tests.unit.support import arrays
 from ansible_collections.hostcare.remediation.tests.unit.support.arrays import in_namespace, needs_root
 from ansible_collections.hostcare.remediation.tests.unit.support.children import NOBODY, in_child, sleeping
 
-APP = 54321  # a number that nobody else on this machine uses
+APP = 1_000_000 + os.getpid()  # a user that nobody else on this machine is, another run of this test included
 Result = t.Dict[str, t.Any]
 
 
@@ -236,7 +236,7 @@ class TestArrays:
 
         result, count = in_namespace(work)
         assert count == 1
-        assert "run as root" in result["problem"]
+        assert "run as root" in result["problem"], result["kept"][0]["reasons"]
         assert not result["converged"]
         assert "refused to remove" in result["kept"][0]["reason"]
 
