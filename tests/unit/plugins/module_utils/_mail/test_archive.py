@@ -232,9 +232,13 @@ def test_one_wrong_byte_is_noticed(tmp_path_factory: pytest.TempPathFactory, pla
     path = spool.archive("a", "b")
     raw = bytearray(path.read_bytes())
     raw[10 + int(place * (len(raw) - 10))] ^= flip  # before it the header of gzip: time, system
+    before = read(path)
     path.write_bytes(raw)
-    with pytest.raises((OSError, *archive.DAMAGES)):
+    try:
         consume(path)
+    except (OSError, *archive.DAMAGES):
+        return
+    assert read(path) == before, "only bits that mean nothing, between two blocks, may go unnoticed"
 
 
 @settings(max_examples=40)
