@@ -31,7 +31,7 @@ CONTENDERS = {
     "C, one look": [program("csem"), "once", str(UID)],
     OURS: [sys.executable, str(HERE / "tool.py"), "1", json.dumps({"owner": [str(UID)], "max_removals": 1 << 20})],
     "ipcrm --all=sem": ["ipcrm", "--all=sem"],
-    "xargs ipcrm": ["sh", "-c", f"{_IDS} | sed 's/^/-s /' | xargs ipcrm"],
+    "xargs ipcrm": ["sh", "-c", f"{_IDS} | sed 's/^/-s/' | xargs ipcrm"],
     LOOP: ["sh", "-c", f"for i in $({_IDS}); do ipcrm -s $i; done"],
 }
 LOOPS_UP_TO = 10000  # arrays: beyond it the loop takes minutes
