@@ -305,7 +305,7 @@ restart_reasons:
   elements: str
   returned: always
   sample:
-    - "systemd-cron: cron-update.path does not run; run systemctl daemon-reload"
+    - "systemd-cron: systemd does not watch the crontabs (cron-update.path does not run); run systemctl daemon-reload"
 backup_file:
   description: Where the old content was saved, or what was restored from. Null when nothing was.
   type: str

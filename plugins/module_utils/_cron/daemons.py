@@ -9,6 +9,7 @@ PRIVATE: may change in any release.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import re
@@ -78,7 +79,7 @@ class Survey(t.NamedTuple):
 def survey(table: ProcessTable, root: str, named: str = "auto") -> Survey:
     """``named`` is the dialect that the user says the daemon has."""
     options = _options(root)
-    running = _running(table) if named == "auto" and os.path.isdir(table.root + "/self") else []
+    running = _running(table) if named == "auto" and os.path.exists(table.root + "/stat") else []
     generator = next((path for path in _GENERATORS if _exists(root, path)), None)
     if generator and (_exists(root, "/run/systemd/system") or not running):
         reason = "its generator is installed" + (", and systemd runs" if _exists(root, "/run/systemd/system") else "")
@@ -95,23 +96,34 @@ def survey(table: ProcessTable, root: str, named: str = "auto") -> Survey:
 
 def _running(table: ProcessTable) -> list[Daemon]:
     """One of each kind: the one that started first is the daemon, the others are its children."""
-    here = _namespace(table, os.getpid())
+    here = _namespace(table, 1)
+    kinds: dict[str, tuple[str, str, str | None] | None] = {}
     found: dict[str, Daemon] = {}
-    for process in sorted(
-        (process for process in table.scan() if process.comm in _NAMES and not process.is_dead),
-        key=lambda process: process.start,
-    ):
+    candidates = [process for process in table.scan() if process.comm in _NAMES and not process.is_dead]
+    for process in sorted(candidates, key=lambda process: process.start):
         exe = table.exe(process.pid)
-        if exe is None or exe in found or len(found) > 8 or _namespace(table, process.pid) != here:
+        if exe is None or _namespace(table, process.pid) != here:
             continue
-        kind = _identify(f"{table.root}/{process.pid}/exe")
-        if kind is None or (kind[0] == "busybox" and process.comm != b"crond"):
-            continue
-        name, reason, spool = kind
-        program = text(exe.replace(" (deleted)", ""))
-        found[exe] = Daemon(name, program, process.pid, f"runs as process {process.pid}; {reason}", spool)
-    by_name = {daemon.name: daemon for daemon in reversed(list(found.values()))}
-    return list(reversed(list(by_name.values())))
+        if exe not in kinds:
+            kinds[exe] = _identify(f"{table.root}/{process.pid}/exe")
+        name, reason, spool = kinds[exe] or ("", "", None)
+        if name == "busybox":
+            spool = _working_directory(table, process.pid)
+            if process.comm != b"crond" and os.path.basename(spool) != "crontabs":
+                continue  # another applet
+        if name and name not in found:
+            program = text(exe.replace(" (deleted)", ""))
+            found[name] = Daemon(name, program, process.pid, f"runs as process {process.pid}; {reason}", spool)
+    return list(found.values())
+
+
+def _working_directory(table: ProcessTable, pid: int) -> str:
+    """busybox crond goes to the crontabs that it was told to read."""
+    try:
+        path, top = (os.readlink(f"{table.root}/{pid}/{link}") for link in ("cwd", "root"))
+    except OSError:
+        return _SPOOLS[0]
+    return path[len(top) :] if path.startswith(top.rstrip("/") + "/") and top != "/" else path
 
 
 def _namespace(table: ProcessTable, pid: int) -> str | None:
@@ -175,6 +187,23 @@ def _with_dialect(daemon: Daemon, root: str) -> Daemon:
         takes = revision is None or revision >= _TAKES_BARE_SINCE
         dialect = dialect._replace(takes_bare=takes, reads_bare=takes, dies_of_bare=revision is None)
     return daemon._replace(dialect=dialect, spool=daemon.spool or _existing_spool(root))
+
+
+def watches(table: ProcessTable, directories: t.Iterable[str]) -> bool:
+    """Whether PID 1 has an inotify watch on one of the directories (proc_pid_fdinfo(5)): a path unit of systemd."""
+    inodes = set()
+    for directory in directories:
+        with contextlib.suppress(OSError):
+            inodes.add(b" ino:%x " % os.stat(directory).st_ino)
+    try:
+        names = os.listdir(f"{table.root}/1/fdinfo")
+    except OSError:
+        return False
+    for name in names:
+        with contextlib.suppress(OSError), open(f"{table.root}/1/fdinfo/{name}", "rb") as file:
+            if any(inode in line for line in file if line.startswith(b"inotify ") for inode in inodes):
+                return True
+    return False
 
 
 def debian_revision(root: str) -> int | None:

@@ -41,7 +41,7 @@ class Dialect(t.NamedTuple):
     punctuation: bytes = b""  # what an address may hold besides letters and digits
     checks_addresses: bool = True  # mails to nobody where an address holds anything else
     expands: bool = False  # takes a dollar sign for a variable
-    longest: int = 900  # bytes of the value; the smallest buffer is 1000
+    buffer: int = 999  # bytes of an assignment that count
 
     def read(self, raw: bytes) -> list[Line]:
         lines: list[Line] = []
@@ -75,7 +75,7 @@ class Dialect(t.NamedTuple):
         if line is None:
             return None if self.silent_by_default else b"(owner)"
         if not line.value:
-            return None if self.knows_nobody else b'""'
+            return None if self.knows_nobody else b""
         if self.checks_addresses and not self.is_address(line.value):
             return line.value if self.expands and b"$" in line.value else None
         return line.value
@@ -104,7 +104,7 @@ def _vixie(text: bytes, dialect: Dialect) -> tuple[str, bytes, bytes, bool]:
     body = text.lstrip(b" \t")
     if not body or body.startswith(b"#"):
         return _OTHER
-    found = _load_env(body)
+    found = _load_env(body[: dialect.buffer])
     if found is None or (found[2] and not dialect.reads_bare):
         return (JOB if _is_job(body) else BAD), b"", b"", False
     name, value, bare = found
@@ -219,10 +219,11 @@ DIALECTS: dict[str, Dialect] = {
     for dialect in (
         VIXIE,
         VIXIE._replace(
-            name="cronie", title="cronie", reads_bare=True, expands=True, punctuation=_VIXIE_PUNCTUATION + b"_+"
+            name="cronie", title="cronie", reads_bare=True, expands=True, buffer=131071,
+            punctuation=_VIXIE_PUNCTUATION + b"_+",
         ),
         VIXIE._replace(
-            name="debian", title="Debian's cron", quotes_twice=True, punctuation=_VIXIE_PUNCTUATION + b"_+"
+            name="debian", title="Debian's cron", quotes_twice=True, buffer=998, punctuation=_VIXIE_PUNCTUATION + b"_+"
         ),
         VIXIE._replace(
             name="freebsd", title="FreeBSD's cron", classify=_freebsd, punctuation=b"@!:%-.,_+=/",

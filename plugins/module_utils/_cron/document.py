@@ -52,12 +52,16 @@ class Line(t.NamedTuple):
 
 
 class Edit(t.NamedTuple):
-    """The new content, and where it differs: ``inserted`` is a line of the new file, the others are of the old one."""
+    """The new content, and where it differs: ``inserted`` is a line of the new file, the others are of the old one.
+
+    ``gap`` is where blank lines may be put into it: between two lines, for this daemon too. None: nowhere.
+    """
 
     raw: bytes
     inserted: int | None = None
     rewritten: tuple[int, ...] = ()
     removed: tuple[int, ...] = ()
+    gap: int | None = None
 
 
 def split(raw: bytes, joins: bool) -> list[bytes]:
@@ -85,41 +89,46 @@ def present(raw: bytes, dialect: Dialect, wanted: bytes, override: bool) -> Edit
     if setting and not override:
         return Edit(raw)
     wrong = [line for line in setting if not dialect.says(line, wanted)]
-    new = [_rewritten(line, dialect, wanted) if line in wrong else line for line in lines]
+    parts = [dialect.form(wanted, line.end) if line in wrong else line.raw for line in lines]
+    first = next((index for index, line in enumerate(lines) if line in wrong), 0)
     rewritten = tuple(line.number for line in wrong)
     if _covers_every_job(lines) or (dialect.silent_by_default and not wanted):
-        return Edit(render(new), rewritten=rewritten)
+        return _edit(parts, first, rewritten=rewritten)
     at = _place(lines)
-    end = dialect.form(wanted, _common_end(lines))
     inserted = lines[at].number if at < len(lines) else raw.count(b"\n") + 1
-    return Edit(render(new[:at]) + end + render(new[at:]), inserted, rewritten)
+    parts.insert(at, dialect.form(wanted, _common_end(lines)))
+    return _edit(parts, at, inserted, rewritten)
 
 
 def absent(raw: bytes, dialect: Dialect, wanted: bytes | None) -> Edit:
     """No line sets MAILTO, or none sets it to the wanted value."""
     lines = dialect.read(raw)
     gone = [line for line in lines if line.sets_mailto and wanted in (None, line.value)]
-    return Edit(render(line for line in lines if line not in gone), removed=tuple(line.number for line in gone))
+    parts = [b"" if line in gone else line.raw for line in lines]
+    first = next((index for index, line in enumerate(lines) if line in gone), 0)
+    return _edit(parts, first, removed=tuple(line.number for line in gone))
 
 
-def padded(old: bytes, new: bytes) -> bytes:
-    """The new content, no shorter than the old one: blank lines after the first change stand for what is missing.
+def padded(old: bytes, edit: Edit) -> bytes:
+    """The new content, no shorter than the old one: blank lines beside the first change stand for what is missing.
 
     A file that is written in place and gets shorter would for a moment end in a piece of its old last line.
     """
-    missing = len(old) - len(new)
-    if missing <= 0:
-        return new
-    start = next((at for at, (one, other) in enumerate(zip(old, new)) if one != other), len(new))
-    at = new.find(b"\n", start) + 1
-    if not at:  # the change is in a last line without an end: the blank lines go before it
-        at = new.rfind(b"\n", 0, start) + 1
-    return new[:at] + b"\n" * missing + new[at:]
+    missing = 0 if edit.gap is None else len(old) - len(edit.raw)
+    return edit.raw[: edit.gap] + b"\n" * missing + edit.raw[edit.gap :]
 
 
-def _rewritten(line: Line, dialect: Dialect, wanted: bytes) -> Line:
-    raw = dialect.form(wanted, line.end)
-    return line._replace(raw=raw)
+def _edit(
+    parts: t.Sequence[bytes],
+    first: int,
+    inserted: int | None = None,
+    rewritten: tuple[int, ...] = (),
+    removed: tuple[int, ...] = (),
+) -> Edit:
+    """``first`` is the part that changed first; blank lines may stand after it, or before it where it has no end."""
+    changed = parts[first : first + 1]
+    gap = len(b"".join(parts[:first])) + (len(changed[0]) if changed and changed[0].endswith(b"\n") else 0)
+    return Edit(b"".join(parts), inserted, rewritten, removed, gap)
 
 
 def _covers_every_job(lines: t.Sequence[Line]) -> bool:

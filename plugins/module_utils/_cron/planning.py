@@ -16,6 +16,10 @@ from .discovery import CHANGED, IGNORED, MISSING, REFUSED, UNCHANGED, Item
 from .document import BLANK, Edit, Line
 
 NONE = "none"
+_NEVER_SILENT = (
+    "this anacron calls sendmail even where MAILTO is empty. Give an address whose mail is thrown away, or leave "
+    "anacron out of scope"
+)
 
 
 class Wish(t.NamedTuple):
@@ -24,6 +28,10 @@ class Wish(t.NamedTuple):
     state: str
     value: bytes | None
     override: bool = True
+
+    @property
+    def asks_for_silence(self) -> bool:
+        return self.state == "present" and not self.value
 
 
 class Decision(t.NamedTuple):
@@ -53,7 +61,7 @@ class Decision(t.NamedTuple):
         """The content for the method that was chosen."""
         if self.edit is None:
             return self.old
-        return document.padded(self.old, self.edit.raw) if self.method == IN_PLACE else self.edit.raw
+        return document.padded(self.old, self.edit) if self.method == IN_PLACE else self.edit.raw
 
 
 def plan(item: Item, wish: Wish, is_user: t.Callable[[bytes], bool]) -> Decision:
@@ -73,6 +81,9 @@ def plan(item: Item, wish: Wish, is_user: t.Callable[[bytes], bool]) -> Decision
         warnings=tuple(acceptance.warnings(dialect, item.crontab, dialect.read(found.raw))),
     )
     edit = _edit(dialect, found.raw, wish)
+    is_left = not wish.override and any(line.sets_mailto for line in lines)
+    if wish.asks_for_silence and not dialect.knows_nobody and not is_left:
+        return known._replace(status=REFUSED, reason=_NEVER_SILENT)
     if edit.raw == found.raw:
         return known._replace(status=UNCHANGED, reason=_why_not(dialect, lines, wish))
     reason = item.reason or _objection(item, dialect, found.raw, edit, wish, is_user)
@@ -117,15 +128,10 @@ def _objection(
     item: Item, dialect: Dialect, old: bytes, edit: Edit, wish: Wish, is_user: t.Callable[[bytes], bool]
 ) -> str | None:
     """Why the new content must not be written: the daemon would not take it, or not as it is meant."""
-    if wish.state == "present" and not wish.value and not dialect.knows_nobody:
-        return (
-            "this anacron calls sendmail even where MAILTO is empty. Give an address whose mail is thrown away, or "
-            "leave anacron out of scope"
-        )
     if wish.value and not dialect.is_address(wish.value):
         signs = dialect.punctuation.decode("ascii")
         return f"{dialect.title} mails to addresses of letters, digits and {signs} only"
-    for new in {edit.raw, document.padded(old, edit.raw)}:
+    for new in sorted({edit.raw, document.padded(old, edit)}):
         reason = _misreading(item, dialect, old, new, wish, is_user)
         if reason:
             return reason

@@ -120,7 +120,7 @@ def _apply(report: Report, options: Options, root: str) -> None:
 
 def _kept(decision: Decision) -> Kept:
     item, edit, found = decision.item, t.cast(Edit, decision.edit), t.cast(Found, decision.item.found)
-    after = frozenset(backup.digest(raw) for raw in (edit.raw, document.padded(decision.old, edit.raw)))
+    after = frozenset(backup.digest(raw) for raw in (edit.raw, document.padded(decision.old, edit)))
     dialect = item.dialect.name if item.dialect else ""
     return Kept(decision.path, decision.old, found.facts, after, item.crontab.place, dialect)
 
@@ -128,7 +128,7 @@ def _kept(decision: Decision) -> Kept:
 def _write(decision: Decision, root: str, is_saved: bool) -> Decision:
     """The decision as it came out."""
     found, edit = t.cast(Found, decision.item.found), t.cast(Edit, decision.edit)
-    in_place = document.padded(found.raw, edit.raw) if is_saved else None
+    in_place = decision._replace(method=IN_PLACE).new if is_saved else None
     try:
         with filesystems.locate(decision.path, root) as spot:
             method = filesystems.rewrite(spot, found, edit.raw, in_place)

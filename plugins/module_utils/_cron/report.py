@@ -8,7 +8,6 @@ PRIVATE: may change in any release.
 from __future__ import annotations
 
 import difflib
-import os
 import typing as t
 
 from .._kernel.errors import Unproven
@@ -23,8 +22,10 @@ _MOST_WORDS = 10
 _MOST_ACTIONS = 50
 _MOST_DIFFS = 100
 _MOST_DIFF_LINES = 400
+_UNWATCHED = (
+    "systemd-cron: systemd does not watch the crontabs (cron-update.path does not run); run systemctl daemon-reload"
+)
 _ORDER = (REFUSED, CHANGED, MISSING, IGNORED, UNCHANGED)
-_PATH_UNIT = "/run/systemd/units/invocation:cron-update.path"
 
 
 class Report:
@@ -44,7 +45,7 @@ class Report:
     def note(self, action: str) -> None:
         self.actions.append(action)
 
-    def finish(self, root: str) -> None:
+    def finish(self, is_noticed: t.Callable[[], bool]) -> None:
         for decision in self.decisions:
             if decision.status == CHANGED:
                 how = " in place" if decision.method == "in_place" else ""
@@ -53,8 +54,9 @@ class Report:
                 self.warnings.append(f"{text(decision.path)}: {warning}")
         for directory in self.drafts:
             self.note(f"remove the draft that a killed run left in {text(directory)}")
-        if self.of(CHANGED):
-            self.restart_reasons = _restart_reasons(self.survey, root)
+        # The other daemons look at the time of change every minute.
+        if self.of(CHANGED) and any(daemon.name == "systemd_cron" for daemon in self.survey.crons) and not is_noticed():
+            self.restart_reasons.append(_UNWATCHED)
 
     def of(self, status: str) -> list[Decision]:
         return [decision for decision in self.decisions if decision.status == status]
@@ -133,12 +135,3 @@ def _diff(decision: Decision) -> dict[str, str]:
         return {"before": before, "after": after, "before_header": path, "after_header": path}
     lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), path, path)
     return {"prepared": "".join(line for line, _count in zip(lines, range(_MOST_DIFF_LINES)))}
-
-
-def _restart_reasons(survey: Survey, root: str) -> list[str]:
-    """The other daemons look at the time of change every minute."""
-    if not any(daemon.name == "systemd_cron" for daemon in survey.crons):
-        return []
-    if os.path.lexists(root.rstrip("/") + _PATH_UNIT):
-        return []
-    return ["systemd-cron: cron-update.path does not run, which would notice; run systemctl daemon-reload"]

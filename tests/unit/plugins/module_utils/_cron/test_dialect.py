@@ -88,7 +88,7 @@ def test_what_only_newer_versions_take_does_not_say_so_for_certain() -> None:
 def test_the_original_anacron_has_no_form_for_nobody() -> None:
     anacron = DIALECTS["anacron"]._replace(knows_nobody=False)
     lines = anacron.read(b"MAILTO=\n1 0 one /bin/one\n")
-    assert anacron.recipients(lines) == [b'""']
+    assert anacron.recipients(lines) == [b""]
     assert not anacron.says(lines[0], b"")
 
 

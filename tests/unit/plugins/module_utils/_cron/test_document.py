@@ -79,10 +79,11 @@ def test_what_is_removed_is_gone(raw: bytes, dialect: Dialect, wanted: bytes | N
 
 @given(CRONTABS, KNOWN, VALUES)
 def test_a_padded_content_is_no_shorter_and_says_the_same(raw: bytes, dialect: Dialect, wanted: bytes) -> None:
-    for new in (document.present(raw, dialect, wanted, override=True).raw, document.absent(raw, dialect, None).raw):
-        padded = document.padded(raw, new)
-        assert len(padded) == max(len(raw), len(new))
-        assert padded.replace(b"\n", b"") == new.replace(b"\n", b"")
+    for edit in (document.present(raw, dialect, wanted, override=True), document.absent(raw, dialect, None)):
+        padded = document.padded(raw, edit)
+        assert len(padded) == max(len(raw), len(edit.raw))
+        saying = [line[:1] + line[2:] for line in dialect.read(edit.raw) if line.kind != BLANK]
+        assert [line[:1] + line[2:] for line in dialect.read(padded) if line.kind != BLANK] == saying
 
 
 @pytest.mark.parametrize(
@@ -135,10 +136,12 @@ def test_without_override_who_has_spoken_is_left_alone(before: bytes, is_left: b
 
 def test_an_edit_names_its_lines() -> None:
     edit = document.present(b"\n# a\n* * * * * x\nMAILTO=a\n* * * * * x\nMAILTO=b\n", CRONIE, b"", override=True)
-    assert edit[1:] == (2, (4, 6), ())
+    assert edit[1:] == (2, (4, 6), (), len(b'\nMAILTO=""\n'))
     assert edit.raw.split(b"\n")[edit.inserted - 1 if edit.inserted else 0] == b'MAILTO=""'
-    assert document.absent(b"MAILTO=a\n\nMAILTO=b\n", CRONIE, None)[1:] == (None, (), (1, 3))
-    assert document.absent(b"MAILTO=a\n\nMAILTO=b\n", CRONIE, b"b") == document.Edit(b"MAILTO=a\n\n", None, (), (3,))
+    assert document.absent(b"MAILTO=a\n\nMAILTO=b\n", CRONIE, None)[1:] == (None, (), (1, 3), 0)
+    assert document.absent(b"MAILTO=a\n\nMAILTO=b\n", CRONIE, b"b") == document.Edit(
+        b"MAILTO=a\n\n", None, (), (3,), 10
+    )
 
 
 def test_a_job_behind_a_missing_newline_is_not_woken() -> None:
@@ -149,11 +152,20 @@ def test_a_job_behind_a_missing_newline_is_not_woken() -> None:
     assert [line.kind for line in CRONIE.read(new)].count(JOB) == 1
 
 
-@pytest.mark.parametrize("old,new,padded", [
-    (b"MAILTO=root\nx\n", b"MAILTO=\nx\n", b"MAILTO=\n\n\n\n\nx\n"),
-    (b"x\nMAILTO=root", b"x\nMAILTO=", b"x\n\n\n\n\nMAILTO="),
-    (b"abc", b"abcd", b"abcd"),
-    (b"MAILTO=root\nx", b"x", b"\n" * 12 + b"x"),
-])  # fmt: skip
-def test_how_a_content_is_padded(old: bytes, new: bytes, padded: bytes) -> None:
-    assert document.padded(old, new) == padded
+@pytest.mark.parametrize(
+    "dialect,old,padded",
+    [
+        (ANACRON, b"MAILTO=root\n1 0 x x\n", b"MAILTO=\n\n\n\n\n1 0 x x\n"),
+        (ANACRON, b"1 0 x x\nMAILTO=to-somebody-far-away", b"MAILTO=\n" + b"\n" * 12 + b"1 0 x x\nMAILTO="),
+        (ANACRON, b"MAILTO=root", b"\n\n\n\nMAILTO="),
+        (CRONIE, b"* * * * * x\n", b'MAILTO=""\n* * * * * x\n'),
+        (CRONIE, b"\nMAILTO=root\n* * * * * x\n", b'\nMAILTO=""\n\n\n* * * * * x\n'),
+    ],
+)
+def test_how_a_content_is_padded(dialect: Dialect, old: bytes, padded: bytes) -> None:
+    assert document.padded(old, document.present(old, dialect, b"", override=True)) == padded
+
+
+def test_a_gap_never_comes_between_lines_that_the_daemon_joins() -> None:
+    raw = b"MAILTO=a\n# c\\\nMAILTO=a\n"
+    assert document.padded(raw, document.absent(raw, ANACRON, None)) == b"\n" * 9 + b"# c\\\nMAILTO=a\n"
