@@ -20,6 +20,9 @@ description:
     and what lies below one, might hang the module and is never asked. It is named in RV(left_out).
   - C(semaphores), C(shared_memory) and C(message_queues) are those of System V, with the limits of the IPC namespace on
     all of them together. M(hostcare.remediation.sysv_ipc_info) tells which are in use.
+  - C(descriptors) are the open files of the host (C(fs.file-max)) and of each process (C(RLIMIT_NOFILE)), C(inotify)
+    the instances and watches of each user, which fail with "too many open files" as well.
+    M(hostcare.remediation.file_descriptor_info) tells which kind they are and who leaks.
   - Command lines are not read, since that blocks on a host whose process table is full.
   - On FreeBSD, by psutil and sysctl, it is the processes of the host and of each user (C(kern.maxproc),
     C(kern.maxprocperuid)), open files (C(kern.maxfiles)), and C(inodes) and C(blocks). The keys are the same. There are
@@ -31,7 +34,15 @@ options:
     description: The resources to read. When empty, all.
     type: list
     elements: str
-    choices: [process_slots, inodes, blocks, semaphores, shared_memory, message_queues]
+    choices:
+      - process_slots
+      - inodes
+      - blocks
+      - semaphores
+      - shared_memory
+      - message_queues
+      - descriptors
+      - inotify
     default: []
   top:
     description: How many groups, users, control groups, file systems and suspects to return at most.
@@ -92,14 +103,16 @@ resources:
       type: str
       sample: process_slots
     scope:
-      description: Whose limit it is, C(host), C(user NAME), C(cgroup PATH) or C(filesystem MOUNTPOINT).
+      description:
+        - Whose limit it is, C(host), C(user NAME), C(cgroup PATH), C(process PID NAME) or C(filesystem MOUNTPOINT).
       type: str
       sample: user app
     limit_name:
       description:
         - The name of the limit. For C(process_slots) C(kernel.pid_max), C(kernel.threads-max), C(RLIMIT_NPROC) or
           C(pids.max), for a file system C(inodes) or C(blocks), for semaphores C(kernel.sem SEMMNI) and
-          C(kernel.sem SEMMNS), for the other objects the name of the setting.
+          C(kernel.sem SEMMNS), for open files C(fs.file-max) and C(RLIMIT_NOFILE), for all others the name of the
+          setting.
       type: str
       sample: RLIMIT_NPROC
     measure:

@@ -14,7 +14,7 @@ from .._kernel.processes import Process, ProcessTable, text, unit_of
 from .contents import Contents
 from .sockets import Row
 
-_SANDBOX = 32  # what no service works with; sshd's takes 1 (OpenSSH, sandbox-rlimit.c)
+SANDBOX = 32  # what no service works with; sshd's takes 1 (OpenSSH, sandbox-rlimit.c)
 
 Identity = t.Tuple[int, int]
 
@@ -45,11 +45,11 @@ class Member(t.NamedTuple):
     @property
     def nearness(self) -> float:
         """The share, but for a limit so small that the process gave it to itself, to open no more at all."""
-        return 0.0 if self.soft is None or self.soft < _SANDBOX else self.share or 0.0
+        return 0.0 if self.soft is None or self.soft < SANDBOX else self.share or 0.0
 
     @property
     def left(self) -> int | None:
-        return None if self.soft is None or self.soft < _SANDBOX else max(0, self.soft - self.descriptors)
+        return None if self.soft is None or self.soft < SANDBOX else max(0, self.soft - self.descriptors)
 
 
 def group_of(group_by: str, user: str, unit: str) -> str:

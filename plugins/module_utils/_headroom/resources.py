@@ -14,7 +14,7 @@ import typing as t
 
 from .._kernel.errors import Refused
 from .._kernel.processes import ProcessTable
-from . import filesystems, ipc, pressure, process_slots, without_proc
+from . import descriptors, filesystems, ipc, pressure, process_slots, without_proc
 from .survey import Limit, Resource, Survey
 
 SCHEMA_VERSION = 2
@@ -25,6 +25,8 @@ RESOURCES: tuple[Resource, ...] = (
     ipc.SEMAPHORES,
     ipc.SHARED_MEMORY,
     ipc.MESSAGE_QUEUES,
+    descriptors.RESOURCE,
+    descriptors.INOTIFY,
 )
 NAMES = [resource.name for resource in RESOURCES]
 

@@ -39,13 +39,14 @@ def number_of(name: str) -> int | None:
 
 
 class Rlimits:
-    """Reads and sets them by the best way this Python has; ``way`` names it."""
+    """Reads and sets them by the best way this Python has; ``way`` names it. Of a ``/proc`` that is mounted elsewhere
+    only the files are read, for its numbers may be others than the calls take."""
 
     def __init__(self, root: str = "/proc", ways: t.Sequence[str] = (PRLIMIT, LIBC, PSUTIL)) -> None:
         self.root = root
         self.way = PROC
         self._call: Call | None = None
-        for way in ways:
+        for way in ways if root == "/proc" else ():
             self._call = {PRLIMIT: _of_python, LIBC: _of_libc, PSUTIL: _of_psutil}[way]()
             if self._call is not None:
                 self.way = way
