@@ -9,6 +9,13 @@ spread WORKERS SHARED KIND EVERY
                            opens as many eventfds as shared, forks the workers, and each leaks a little
 busy                       a server that does its work: a thread, a pipe, a temporary file, an eventfd for each request
 idle NUMBER                holds as many pipes, files, eventfds and sockets each, and does nothing
+museum NUMBER              holds as many of every kind, with sockets of every family and state, and does nothing
+mail NUMBER                sends as many descriptors to itself, closes them, and never receives them
+mapped NUMBER              maps as many files and closes them
+hung DIRECTORY             holds a file and a deleted one on a file system that has stopped answering (hanging.py)
+twins PATH                 opens the path and forks; the child waits in another network namespace
+hungry FILE                opens until it may not, writes how many into the file, and tries again, for ever
+breeder EVERY LIFE         forks a worker every so many seconds, each of which lives so long
 hang_up PORT EVERY         a client that goes away at once
 load PORT MOST             clients of busy: ever more, then fewer, then more again
 """
@@ -22,6 +29,7 @@ import random
 import select
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -125,6 +133,107 @@ def idle(number: str) -> None:
         KEPT.extend(open_one(kind) for kind in ("pipe", "file", "eventfd", "udp", "deleted"))
     say()
     signal.pause()
+
+
+def museum(number: str) -> None:
+    for _one in range(int(number)):
+        KEPT.extend(
+            open_one(kind) for kind in ("pipe", "eventfd", "epoll", "udp", "socket", "memfd", "deleted", "file")
+        )
+        KEPT.append(socket.socketpair())
+        KEPT.append(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW))
+        KEPT[-1].bind((0, 0))  # type: ignore[attr-defined]
+        listener = socket.create_server(("127.0.0.1", 0))
+        for closes in (False, True):
+            client = socket.create_connection(listener.getsockname())
+            KEPT.append(listener.accept()[0])
+            if closes:
+                client.close()
+            KEPT.append(client)
+        KEPT.append(listener)
+        unix = socket.socket(socket.AF_UNIX)
+        unix.bind(f"\0hostcare-{os.getpid()}-{_one}")
+        unix.listen()
+        KEPT.append(unix)
+    KEPT.append(open_one("inotify"))
+    say()
+    signal.pause()
+
+
+def mail(number: str) -> None:
+    left = int(number)
+    while left:
+        pair = socket.socketpair()
+        fds = [os.open("/etc/passwd", os.O_RDONLY) for _one in range(min(left, 250))]
+        socket.send_fds(pair[0], [b"x"], fds)
+        for fd in fds:
+            os.close(fd)
+        KEPT.append(pair)
+        left -= len(fds)
+    say()
+    signal.pause()
+
+
+def mapped(number: str) -> None:
+    libc = ctypes.CDLL(None)
+    for _one in range(int(number)):
+        with open("/etc/passwd", "rb") as file:  # mmap.mmap would keep a descriptor of its own
+            libc.mmap(None, ctypes.c_size_t(4096), 1, 2, file.fileno(), ctypes.c_long(0))  # PROT_READ, MAP_PRIVATE
+    say()
+    signal.pause()
+
+
+def hung(directory: str) -> None:
+    ctypes.CDLL(None).unshare(0x00020000)  # CLONE_NEWNS
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "hanging.py")
+    server = subprocess.Popen([sys.executable, script, directory], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert server.stdin is not None
+    assert server.stdout is not None
+    if server.stdout.readline() != b"ready\n":
+        say("unable")
+        return
+    KEPT.extend(os.open(os.path.join(directory, "log"), os.O_RDWR) for _one in range(2))
+    os.unlink(os.path.join(directory, "log"))
+    server.stdin.write(b"hang\n")
+    server.stdin.flush()
+    time.sleep(0.2)
+    say()
+    signal.pause()
+
+
+def twins(path: str) -> None:
+    KEPT.append(os.open(path, os.O_RDONLY))
+    server = socket.create_server(("127.0.0.1", 0))
+    if os.fork() == 0:
+        ctypes.CDLL(None).unshare(0x40000000)  # CLONE_NEWNET
+        KEPT.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        KEPT[-1].bind(("0.0.0.0", 5353))  # type: ignore[attr-defined]
+        KEPT.append(socket.create_server(("0.0.0.0", 4444)))
+        say(f"ready {server.getsockname()[1]}")
+    signal.pause()
+
+
+def hungry(file: str) -> None:
+    say()
+    while True:
+        with contextlib.suppress(OSError):
+            while True:
+                KEPT.append(os.open("/dev/null", os.O_RDONLY))
+        os.close(KEPT.pop())  # type: ignore[arg-type]
+        with open(file, "w", encoding="ascii") as told:
+            told.write(str(len(KEPT)))
+        time.sleep(0.02)
+
+
+def breeder(every: str, life: str) -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    say()
+    while True:
+        if os.fork() == 0:
+            time.sleep(float(life))
+            os._exit(0)
+        time.sleep(float(every))
 
 
 def hang_up(port: str, every: str) -> None:

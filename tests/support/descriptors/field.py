@@ -8,9 +8,7 @@ import json
 import subprocess
 import sys
 from types import TracebackType
-from typing import Any
-
-from typing_extensions import Self
+from typing import Any, final
 
 from ansible_collections.hostcare.remediation.tests.support.storm import Arena
 
@@ -19,12 +17,13 @@ from .programs import DAEMON, program, tool_command
 ROOM = 3000
 
 
+@final
 class Field:
     def __init__(self, slots: int = ROOM) -> None:
         self.arena = Arena(slots)
         self.daemons: list[subprocess.Popen[bytes]] = []
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Field:
         self.arena.__enter__()
         return self
 

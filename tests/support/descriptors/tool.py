@@ -58,10 +58,6 @@ def run(what: str, given: dict[str, t.Any]) -> dict[str, t.Any]:
     source = given.pop("source", "")
     wanted = request.parse({**SURVEY, **given})
     if source == "psutil":
-        from ansible_collections.hostcare.remediation.plugins.module_utils._descriptors.psutil_source import (
-            PsutilSource,
-        )
-
         chosen = PsutilSource(wanted)
     return survey.run(wanted, chosen)
 
