@@ -14,6 +14,7 @@ from ansible_collections.hostcare.remediation.tests.support.descriptors import F
 pytestmark = pytest.mark.once
 
 LEAKS = ("pipe", "eventfd", "epoll", "inotify", "udp", "socket", "memfd", "deleted", "file")
+BUSY_LEAKS = ("eventfd", "pipe")  # of servers that are under load at the same time
 EVERY = 0.1
 STREAMS = 2  # of a daemon of the field are pipes
 FEW = 0.25  # a user may have 128 inotify instances
@@ -31,6 +32,10 @@ def report() -> Iterator[dict[str, Any]]:
         for name, most in (("busy", 60), ("calm", 8)):
             port = field.daemon(f"{name}.service", "busy")
             field.daemon("clients.slice", "load", port, most)
+        for kind in BUSY_LEAKS:
+            port = field.daemon(f"busy-{kind}.service", "busy", kind, 5)
+            field.daemon("clients.slice", "load", port, 20)
+        field.daemon("flicker.service", "flicker")
         field.daemon("idle.service", "idle", 40)
         yield field.survey(samples=2, interval="4s", top=100)
 
@@ -74,6 +79,17 @@ def test_load_is_no_leak(groups: dict[str, dict[str, Any]], name: str) -> None:
     assert group["leaking"] is None
 
 
+@pytest.mark.parametrize("kind", BUSY_LEAKS)
+def test_a_leak_of_a_server_under_load_is_seen_all_the_same(groups: dict[str, dict[str, Any]], kind: str) -> None:
+    group = groups[f"busy-{kind}.service"]
+    assert (group["verdict"], group["leaking"]) == ("leak", kind), (group["reasons"], group["kinds"])
+
+
+def test_what_is_opened_for_a_moment_is_no_leak(groups: dict[str, dict[str, Any]]) -> None:
+    group = groups["flicker.service"]
+    assert group["verdict"] == "load", group["reasons"]
+
+
 def test_clients_under_load_are_no_leak(groups: dict[str, dict[str, Any]]) -> None:
     assert groups["clients.slice"]["verdict"] in ("load", "fine"), groups["clients.slice"]["reasons"]
 
@@ -95,4 +111,6 @@ def test_the_worst_come_first(report: dict[str, Any]) -> None:
         ranks = [order.index(entry["verdict"]) for entry in entries]
         assert ranks == sorted(ranks)
     assert report["verdict"] == "leak"
-    assert len([group for group in report["groups"] if group["verdict"] == "leak"]) == len(LEAKS) + 2
+    assert len([group for group in report["groups"] if group["verdict"] == "leak"]) == (
+        len(LEAKS) + len(BUSY_LEAKS) + 2
+    )

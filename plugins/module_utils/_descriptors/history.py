@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
+from . import verdict
 from .contents import Contents, Tokens
 from .members import Identity, Member, Sample
 from .verdict import REPEATED, Case, Moment
@@ -32,6 +33,7 @@ class History:
         self.readings: list[Reading] = []
         self._counts: list[dict[Identity, int]] = []
         self._tokens: dict[Identity, Tokens] = {}
+        self._series: dict[Identity, list[Numbers]] = {}
 
     def add(self, sample: Sample) -> None:
         opened: dict[Identity, Numbers] = {}
@@ -46,11 +48,26 @@ class History:
             contents.tokens = None
         self._tokens = tokens
         kinds = {identity: kinds_of(contents) for identity, contents in sample.contents.items()}
+        self._follow(kinds)
         self.readings.append(Reading(sample.at, sample.members, kinds, opened, closed, sample.host.descriptions))
         self.add_counts({identity: member.descriptors for identity, member in sample.members.items()})
 
     def add_counts(self, counts: dict[Identity, int]) -> None:
         self._counts.append(counts)
+
+    def add_glimpse(self, kinds: t.Mapping[Identity, Numbers]) -> None:
+        """What some held in between, but for sockets, which are not told apart then."""
+        self._follow(kinds)
+
+    def _follow(self, kinds: t.Mapping[Identity, Numbers]) -> None:
+        for identity, numbers in kinds.items():
+            self._series.setdefault(identity, []).append(numbers)
+
+    def growing(self) -> list[Member]:
+        """Who has more by now than at first, those that grew most first."""
+        first, now = self.readings[0].members, self._counts[-1]
+        grown = {one: now.get(one, 0) - member.descriptors for one, member in first.items()}
+        return [first[one] for one in sorted(grown, key=lambda one: -grown[one]) if grown[one] > 0]
 
     @property
     def several(self) -> bool:
@@ -68,7 +85,7 @@ class History:
         last = self.readings[-1].members
         share = max((last[one].nearness for one in identities if one in last), default=0.0)
         left, pace = self._tightest(identities)
-        return Case(moments, counts, share, left, pace)
+        return Case(moments, counts, share, left, pace, falls=self._falls(lasting))
 
     def _moment(self, reading: Reading, identities: t.Collection[Identity], lasting: t.Sequence[Identity]) -> Moment:
         there = [reading.members[one] for one in identities if one in reading.members]
@@ -82,6 +99,19 @@ class History:
             _sum(reading.opened[one] for one in looked if one in reading.opened),
             _sum(reading.closed[one] for one in looked if one in reading.closed),
         )
+
+    def _falls(self, identities: t.Iterable[Identity]) -> Numbers | None:
+        """Of each kind, of all of them; None where nothing was seen in between."""
+        if len(self._counts) <= len(self.readings) or all(
+            len(series) <= len(self.readings) for series in self._series.values()
+        ):
+            return None
+        fell: list[Numbers] = []
+        for one in identities:
+            series = self._series.get(one, [])
+            seen = {kind for numbers in series for kind in numbers}
+            fell.append({kind: verdict.fall([numbers.get(kind, 0) for numbers in series]) for kind in seen})
+        return _sum(fell)
 
     def _tightest(self, identities: t.Iterable[Identity]) -> tuple[int | None, float]:
         """The descriptors left, and opened in a second, of the process that will hit its limit first."""

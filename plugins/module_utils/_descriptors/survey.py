@@ -31,6 +31,8 @@ class Source(t.Protocol):
 
     def recount(self, members: t.Iterable[Member]) -> dict[Identity, int]: ...
 
+    def glimpse(self, members: t.Iterable[Member]) -> dict[Identity, dict[str, int]]: ...
+
     def exe(self, pid: int) -> str: ...
 
 
@@ -75,4 +77,5 @@ def _count_meanwhile(history: History, source: Source, sample: Sample, since: fl
     for part in range(1, _COUNTS_BETWEEN + 1):
         time.sleep(max(0.0, since + pause * part / (_COUNTS_BETWEEN + 1) - time.monotonic()))
         history.add_counts(source.recount(sample.members.values()))
+        history.add_glimpse(source.glimpse(history.growing()))
     time.sleep(max(0.0, since + pause - time.monotonic()))

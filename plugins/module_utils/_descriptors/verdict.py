@@ -26,6 +26,8 @@ _EACH_MAY_TAKE = 4  # descriptors of one kind for a connection, thread or proces
 _SOON = 300.0  # seconds
 _MANY_CLOSE_WAIT = 20
 
+# An inode tells these apart: one that was closed and opened again at the same number does not look as if it stayed.
+_TOLD_APART = frozenset((kinds.CLOSE_WAIT, kinds.CONNECTION, kinds.SOCKET, kinds.PIPE))
 # Each is somebody who is served, or a file once: alone it is no sign of a leak.
 _LOAD_KINDS = frozenset((kinds.CONNECTION, kinds.FILE, kinds.DEVICE))
 _SAYINGS = {
@@ -50,6 +52,7 @@ class Moment(t.NamedTuple):
 
 class Case(t.NamedTuple):
     """``counts`` are the numbers of descriptors at all moments, also those in between at which nothing else was read.
+    ``falls`` says how far each kind fell meanwhile, None where only the counts tell.
 
     ``share`` is that of the member nearest to its limit, ``left`` how many it may still open, ``pace`` how many of them
     it opens in a second.
@@ -61,6 +64,7 @@ class Case(t.NamedTuple):
     left: int | None = None
     pace: float = 0.0
     limit_name: str = "RLIMIT_NOFILE"
+    falls: t.Mapping[str, int] | None = None
 
 
 class Verdict(t.NamedTuple):
@@ -104,9 +108,11 @@ def _leaking(case: Case, reasons: list[str]) -> str | None:
     if len(looked) < 2:
         return None
     grown = _growth_of_kinds(looked)
-    if _fall(case.counts) > _FALL_SHARE * grown.get(REPEATED, 0):
-        grown.pop(REPEATED, None)
-    leaks = [kind for kind in sorted(grown, key=lambda one: (-grown[one], one)) if _is_leak(kind, grown[kind], looked)]
+    leaks = [
+        kind
+        for kind in sorted(grown, key=lambda one: (-grown[one], one))
+        if _is_leak(kind, grown[kind], looked) and not _comes_and_goes(kind, grown[kind], case)
+    ]
     reasons += [_sentence(kind, grown[kind], looked) for kind in leaks]
     if not leaks:
         return None
@@ -119,13 +125,22 @@ def _leaking(case: Case, reasons: list[str]) -> str | None:
     return kinds.FILE if leaks[0] == REPEATED else leaks[0]
 
 
-def _fall(counts: t.Sequence[int]) -> int:
-    """How far they fell meanwhile. A file that is closed and opened again at the same number looks as if it stayed."""
-    highest, fall = 0, 0
+def _comes_and_goes(kind: str, growth: int, case: Case) -> bool:
+    """A file that is closed and opened again at the same number looks as if it stayed, and so does an eventfd: but
+    their number falls in between."""
+    if kind in _TOLD_APART:
+        return False
+    fell = fall(case.counts) if case.falls is None else case.falls.get(kind, 0)
+    return fell > _FALL_SHARE * growth
+
+
+def fall(counts: t.Sequence[int]) -> int:
+    """How far they fell at the most."""
+    highest, deepest = 0, 0
     for count in counts:
         highest = max(highest, count)
-        fall = max(fall, highest - count)
-    return fall
+        deepest = max(deepest, highest - count)
+    return deepest
 
 
 def _growth_of_kinds(looked: t.Sequence[Moment]) -> dict[str, int]:

@@ -7,7 +7,9 @@ leak KIND EVERY            opens one of the kind every so many seconds and forge
 close_wait                 a server that keeps the sockets its peers have closed
 spread WORKERS SHARED KIND EVERY
                            opens as many eventfds as shared, forks the workers, and each leaks a little
-busy                       a server that does its work: a thread, a pipe, a temporary file, an eventfd for each request
+busy [KIND EVERY]          a server that does its work: a thread, a pipe, a temporary file, an eventfd for each request;
+                           and one that leaks one of a kind with every so many requests
+flicker                    opens ever other numbers of everything for a moment, beside what it keeps
 idle NUMBER                holds as many pipes, files, eventfds and sockets each, and does nothing
 museum NUMBER              holds as many of every kind, with sockets of every family and state, and does nothing
 mail NUMBER                sends as many descriptors to itself, closes them, and never receives them
@@ -24,6 +26,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
 import random
 import select
@@ -36,6 +39,7 @@ import threading
 import time
 
 KEPT: list[object] = []
+REQUESTS = itertools.count()
 
 
 def say(line: str = "ready") -> None:
@@ -108,17 +112,19 @@ def spread(workers: str, shared: str, kind: str, every: str) -> None:
     signal.pause()
 
 
-def busy() -> None:
+def busy(kind: str = "", every: str = "1") -> None:
     server = listening()
     while True:
         peer, _address = server.accept()
-        threading.Thread(target=serve, args=(peer,), daemon=True).start()
+        threading.Thread(target=serve, args=(peer, kind, int(every)), daemon=True).start()
 
 
-def serve(peer: socket.socket) -> None:
+def serve(peer: socket.socket, kind: str, every: int) -> None:
     """Requests of one connection until it ends."""
     with peer, contextlib.suppress(OSError):
         while peer.recv(64):
+            if kind and next(REQUESTS) % every == 0:
+                KEPT.append(open_one(kind))
             with tempfile.TemporaryFile() as spool, open("/etc/passwd", "rb") as page:
                 ends, event = os.pipe(), os.eventfd(0)
                 spool.write(page.read())
@@ -126,6 +132,19 @@ def serve(peer: socket.socket) -> None:
                 for fd in (*ends, event):
                     os.close(fd)
             peer.sendall(b"done")
+
+
+def flicker() -> None:
+    for _one in range(100):
+        KEPT.extend(open_one(kind) for kind in ("pipe", "eventfd"))
+    say()
+    while True:
+        moment = [
+            open_one(kind) for kind in ("eventfd", "memfd", "file", "deleted") for _ in range(random.randint(5, 60))
+        ]
+        time.sleep(random.random() / 5)
+        for fd in moment:
+            os.close(fd)  # type: ignore[arg-type]
 
 
 def idle(number: str) -> None:

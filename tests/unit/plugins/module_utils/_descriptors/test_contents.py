@@ -165,6 +165,27 @@ def test_of_a_group_the_kinds_of_those_that_lasted_count() -> None:
     assert [moment.processes for moment in case.moments] == [1, 2]
 
 
+def test_a_fall_in_between_is_seen_by_kind() -> None:
+    def held(count: int) -> Links:
+        return dict.fromkeys(range(count), b"anon_inode:[eventfd]")
+
+    history = watched(look(0, held(10)))
+    for count in (30, 12):
+        history.add_counts({(7, 1): count})
+        assert [one.pid for one in history.growing()] == [7]
+        history.add_glimpse({(7, 1): {"eventfd": count}})
+    history.add(look(10, held(35)))
+    assert history.case_of([(7, 1)]).falls == {"eventfd": 18}
+    assert watched(look(0, held(10)), look(10, held(20))).case_of([(7, 1)]).falls is None
+
+
+def test_who_has_not_grown_is_not_looked_at_in_between() -> None:
+    history = watched(look(0, {0: b"/a"}))
+    for now in ({(7, 1): 1}, {(7, 1): 0}, {}):
+        history.add_counts(now)
+        assert history.growing() == []
+
+
 def test_a_number_that_was_given_again_is_another_process() -> None:
     history = watched(look(0, {0: b"/a"}), look(10, {0: b"/a", 1: b"/b"}, started=2))
     case = history.case_of([(7, 2)])

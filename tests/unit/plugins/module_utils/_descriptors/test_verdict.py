@@ -71,6 +71,23 @@ def test_files_that_are_opened_again_for_a_moment_are_no_leak() -> None:
     held = moments({"file": 13, "repeated": 12}, {"file": 20, "repeated": 19}, {"file": 51, "repeated": 50})
     for counts, wanted in (([13, 55, 12, 40, 20, 48, 14, 33, 51], "load"), ([13, 14, 16, 20, 28, 30, 41, 51], "leak")):
         assert judge(Case(held, counts)).verdict == wanted
+        assert judge(Case(held, [13, 51], falls={"repeated": verdict.fall(counts)})).verdict == wanted
+
+
+@pytest.mark.parametrize("kind", ["eventfd", "epoll", "memfd", "deleted", "timerfd"])
+def test_what_is_opened_again_at_the_same_number_shows_by_its_fall(kind: str) -> None:
+    """The kernel gives the lowest number, so each look finds the same ones, and more."""
+    held = moments({kind: 10}, {kind: 20}, {kind: 30})
+    assert judge(Case(held, falls={kind: 11})).verdict == "load"
+    assert judge(Case(held, falls={kind: 10})).verdict == "leak"
+    assert judge(Case(held, falls={})).verdict == "leak"
+    assert judge(Case(held, [10, 40, 12, 30])).verdict == "load", "without a glimpse the counts tell"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "CLOSE_WAIT", "socket"])
+def test_what_its_inode_tells_leaks_however_all_the_rest_comes_and_goes(kind: str) -> None:
+    held = moments({kind: 10}, {kind: 20}, {kind: 30})
+    assert judge(Case(held, [500, 90, 700, 20, 610])).leaking == kind
 
 
 def test_a_cache_of_files_is_no_leak() -> None:
