@@ -44,6 +44,7 @@ def disk(request: pytest.FixtureRequest) -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def two_threads_also_for_a_few_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(removal, "_SLOW", 0.0)
+    monkeypatch.setattr(removal, "_MANY", 32)
     monkeypatch.setattr(removal, "_BATCH", 16)
 
 

@@ -21,6 +21,7 @@ from .maildrop import Victim
 _BATCH = 256  # files handed over at a time
 _BACKLOG = 16  # batches that wait for the second thread, above which the first one does one itself
 _SLOW = 4e-6  # seconds for one file, above which the second thread is worth the trouble
+_MANY = 4096  # files, below which it never is
 
 
 class Batch(t.NamedTuple):
@@ -38,6 +39,7 @@ class Remover:
         self._done = done
         self._may_thread = threads > 1 and len(os.sched_getaffinity(0)) > 1
         self._thread: threading.Thread | None = None
+        self._files, self._seconds = 0, 0.0  # done alone
         self._waiting: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._finished: queue.SimpleQueue[Batch] = queue.SimpleQueue()
 
@@ -67,8 +69,10 @@ class Remover:
     def _alone(self, batch: Batch) -> None:
         started = time.monotonic()
         _unlink(batch)
+        self._seconds += time.monotonic() - started
+        self._files += len(batch.victims)
         self._done(batch)
-        if self._may_thread and len(batch.victims) == _BATCH and time.monotonic() - started > _SLOW * _BATCH:
+        if self._may_thread and self._files >= _MANY and self._seconds > _SLOW * self._files:
             thread = threading.Thread(target=self._run, daemon=True)
             try:
                 thread.start()

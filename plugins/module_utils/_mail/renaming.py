@@ -8,8 +8,10 @@ PRIVATE: may change in any release.
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import stat
+import typing as t
 
 _NOREPLACE = 1  # linux/fs.h
 _EXCHANGE = 2
@@ -52,13 +54,26 @@ def _move_by_link(source: int, name: str, target: int, new_name: str) -> None:
 
 
 def _renameat2(source: int, name: str, target: int, new_name: str, flags: int) -> None:
+    call = _call()
+    if call is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    call(source, os.fsencode(name), target, os.fsencode(new_name), flags)
+
+
+@functools.lru_cache(maxsize=None)
+def _call() -> t.Callable[[int, bytes, int, bytes, int], None] | None:
+    """None without ctypes, or with a C library that does not have it."""
     try:
         import ctypes
 
-        libc = ctypes.CDLL(None, use_errno=True)
-        call = libc.renameat2
-    except (ImportError, AttributeError, OSError):  # no ctypes, a C library without it
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from None
-    if call(source, os.fsencode(name), target, os.fsencode(new_name), ctypes.c_uint(flags)) < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), name)
+        function = ctypes.CDLL(None, use_errno=True).renameat2
+    except (ImportError, AttributeError, OSError):
+        return None
+    function.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+
+    def call(source: int, name: bytes, target: int, new_name: bytes, flags: int) -> None:
+        if function(source, name, target, new_name, flags) < 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), os.fsdecode(name))
+
+    return call

@@ -264,6 +264,7 @@ def test_mail_that_comes_in_is_told(queue: Queue, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("threads", [1, 2])
 def test_every_file_is_removed_once(queue: Queue, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(removal, "_SLOW", 0.0)
+    monkeypatch.setattr(removal, "_MANY", 32)
     monkeypatch.setattr(removal, "_BATCH", 16)
     for number in range(500):
         queue.write(f"{number:X}")
@@ -277,6 +278,7 @@ def test_without_a_slot_for_a_thread_one_does_it_all(queue: Queue, monkeypatch: 
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(removal, "_SLOW", 0.0)
+    monkeypatch.setattr(removal, "_MANY", 32)
     monkeypatch.setattr(threading.Thread, "start", refuse)
     monkeypatch.setattr(removal, "_BATCH", 16)
     for number in range(100):
@@ -286,6 +288,7 @@ def test_without_a_slot_for_a_thread_one_does_it_all(queue: Queue, monkeypatch: 
 
 def test_an_error_on_the_way_leaves_no_thread(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(removal, "_SLOW", 0.0)
+    monkeypatch.setattr(removal, "_MANY", 32)
     monkeypatch.setattr(removal, "_BATCH", 16)
     for number in range(300):
         queue.write(f"{number:X}")
