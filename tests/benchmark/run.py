@@ -22,7 +22,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / ".work" / "collections"))
 
-from ansible_collections.hostcare.remediation.tests.benchmark import listing, semaphores
+from ansible_collections.hostcare.remediation.tests.benchmark import listing, semaphores, survey
 from ansible_collections.hostcare.remediation.tests.benchmark.contenders import (
     FIGHTERS,
     LIMIT,
@@ -33,7 +33,7 @@ from ansible_collections.hostcare.remediation.tests.benchmark.contenders import 
 from ansible_collections.hostcare.remediation.tests.benchmark.contest import Try, fight
 
 HOPELESS = 3  # tries after which a peer that has lost them all is left out
-PARTS = ("storms", "listing", "slots", "semaphores")
+PARTS = ("storms", "listing", "slots", "semaphores", "survey")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -57,6 +57,11 @@ def main(arguments: Sequence[str]) -> int:
     if "semaphores" in options.part:
         record["semaphores"] = semaphores.measure(tuple(options.arrays), min(options.tries, 5))
         print("", *semaphores.lines(record["semaphores"]), sep="\n")
+    if "survey" in options.part:
+        load = (options.processes, options.surveyed_arrays, options.queue_files)
+        record["survey"] = survey.measure(*load, min(options.tries, 5))
+        print("", *survey.lines(record["survey"], *load), sep="\n")
+        spotless = survey.is_in_budget(record["survey"]) and spotless
     if "slots" in options.part:
         record["slots"] = _slots()
     options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -74,6 +79,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--slots", type=int, default=2000, help="size of the process table in the storms")
     parser.add_argument("--processes", type=int, default=10000, help="to list")
     parser.add_argument("--arrays", type=int, nargs="+", default=[10000, 32000], help="to remove")
+    parser.add_argument("--surveyed-arrays", type=int, default=32000, help="on the host that is surveyed")
+    parser.add_argument("--queue-files", type=int, default=1000000, help="in its mail queue")
     parser.add_argument("--timeout", type=float, default=10, help="seconds for one try")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, default=ROOT / ".work" / "benchmark.json")
