@@ -27,11 +27,13 @@ from ansible_collections.hostcare.remediation.plugins.module_utils._ipc.look imp
 from ansible_collections.hostcare.remediation.plugins.module_utils._ipc.selection import parse as ipc_parse
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.processes import ProcessTable
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.sysv_ipc import KINDS
+from ansible_collections.hostcare.remediation.plugins.module_utils._mail import remedy as maildrop
 from ansible_collections.hostcare.remediation.plugins.module_utils._process import evidence
 from ansible_collections.hostcare.remediation.plugins.module_utils._process.report import Report
 from ansible_collections.hostcare.remediation.plugins.module_utils._process.selection import parse as parse_selector
 from ansible_collections.hostcare.remediation.plugins.plugin_utils._fleet import Thresholds
 from ansible_collections.hostcare.remediation.plugins.plugin_utils._fleet_report import Wanted, report
+from ansible_collections.hostcare.remediation.tests.support.mail import Spool
 from ansible_collections.hostcare.remediation.tests.unit.support import arrays
 from ansible_collections.hostcare.remediation.tests.unit.support.children import in_child, sleeping
 from ansible_collections.hostcare.remediation.tests.unit.support.proc_tree import ProcTree, process
@@ -269,3 +271,22 @@ def test_what_triage_report_returns() -> None:
     wanted = Wanted(metrics_directory="/nonexistent")
     returned = report(answers, Thresholds(), ["x"], wanted, datetime(2026, 11, 21, tzinfo=timezone.utc))
     assert differences(documented("triage_report"), returned, "triage_report") == []
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_what_postfix_maildrop_returns(tmp_path: Path, check_mode: bool) -> None:
+    """Both states return the same keys; together they leave no list empty."""
+    spool = Spool(tmp_path / "spool")
+    spool.fill(5)
+    spool.write("A240970", user="nobody")
+    etc = str(spool.etc)
+    given = {"config_directory": etc, "check_mode": check_mode, "archive": str(spool.archives), "swap": True}
+    purged = maildrop.run(maildrop.Options("purged", **given)).result
+    present = maildrop.run(maildrop.Options("present", config_directory=etc, check_mode=check_mode)).result
+    assert purged["archive"] is not None
+    assert purged.keys() == present.keys()
+    together = {key: purged[key] or present[key] for key in purged}
+    assert isinstance(together.pop("changed"), bool)
+    found = differences(documented("postfix_maildrop"), together, "postfix_maildrop")
+    empty = ["leftovers", "partial_reasons"]  # of runs that were cut short: their elements are strings
+    assert sorted(found) == [f"postfix_maildrop.{key}: nothing to compare with" for key in empty]
