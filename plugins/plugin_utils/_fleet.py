@@ -213,7 +213,7 @@ def _host(name: str, result: t.Any, thresholds: Thresholds, incidents: t.Sequenc
         return _silent(name, UNREACHABLE, _reason(result, "no connection"))
     if not isinstance(result.get("resources"), (list, tuple)):
         return _silent(name, FAILED, _reason(result, "it gave no result"))
-    limits = sorted((limit for limit in _limits(result["resources"], thresholds)), key=_scarcity)[:_MOST_LIMITS]
+    limits = _bounded(sorted(_limits(result["resources"], thresholds), key=_scarcity))
     levels = {limit.level for limit in limits}
     found = {limit.incident for limit in limits if limit.level == CRITICAL}
     return Host(
@@ -249,6 +249,15 @@ def _natural(name: str) -> list[tuple[int, t.Any]]:
     """web2 before web10."""
     parts = re.split(r"([0-9]{1,18})", name)
     return [(0, int(part)) if part.isascii() and part.isdigit() else (1, part) for part in parts]
+
+
+def _bounded(limits: t.Sequence[Limit]) -> list[Limit]:
+    """The scarcest, and the scarcest of each resource in any case, in their order."""
+    first: dict[str, int] = {}
+    for number, limit in enumerate(limits):
+        first.setdefault(limit.resource, number)
+    others = [number for number, limit in enumerate(limits) if first[limit.resource] != number]
+    return [limits[number] for number in sorted([*first.values(), *others][:_MOST_LIMITS])]
 
 
 def _scarcity(limit: Limit) -> tuple[t.Any, ...]:

@@ -205,3 +205,10 @@ def test_ten_thousand_limits_are_cut() -> None:
     (host,) = of({"a": result(*[limit(share=0.5) for _number in range(10_000)], limit("semaphores", 0.99))}).hosts
     assert len(host.limits) == 40
     assert host.limits[0].resource == "semaphores"
+
+
+def test_a_resource_that_nobody_uses_is_not_cut() -> None:
+    (host,) = of({"a": result(*[limit(share=0.5) for _number in range(60)], limit("semaphores", 0.0))}).hosts
+    assert len(host.limits) == 40
+    assert host.limits[-1].resource == "semaphores"
+    assert host.cells["semaphores"].share == 0.0
