@@ -18,11 +18,16 @@ _CUT = "..."
 
 def safe(value: object) -> str:
     """The value on one line. What would move the cursor, colour, turn or hide text is shown as an escape."""
-    return "".join(char if _is_plain(char) else char.encode("unicode_escape").decode("ascii") for char in str(value))
+    text = str(value)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(char if _is_plain(char) else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 def columns(text: str) -> int:
     """How many columns of a terminal the text takes."""
+    if text.isascii():
+        return len(text)
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
