@@ -35,6 +35,7 @@ TITLES = {
 }
 _MOST_LIMITS = 40  # of one host
 _MOST_COLUMNS = 16
+_WHOM = ("selector", "units")
 _LONGEST = 300  # characters of one text
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 
@@ -79,7 +80,7 @@ class Limit(t.NamedTuple):
     full_in: int | None
     holders: tuple[Holder, ...]
     incident: str
-    selector: Data
+    options: Data
     level: str
 
 
@@ -287,9 +288,15 @@ def _limits(found: t.Sequence[t.Any], thresholds: Thresholds) -> t.Iterator[Limi
             full_in=full_in,
             holders=tuple(_holders(one.get("holders"))),
             incident=incident,
-            selector=_plain(_mapping(_mapping(one.get("options")).get(f"{incident}_selector"))),
+            options=_options(incident, _mapping(one.get("options"))),
             level=_level(share, full_in, thresholds),
         )
+
+
+def _options(incident: str, given: Data) -> Data:
+    """Whom to act on, and no other variable of the role: the rest is for those to say who run it."""
+    names = [f"{incident}_{suffix}" for suffix in _WHOM]
+    return {name: _plain(given[name]) for name in names if given.get(name)}
 
 
 def _level(share: float | None, full_in: int | None, thresholds: Thresholds) -> str:

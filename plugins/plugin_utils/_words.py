@@ -143,9 +143,8 @@ def remedies(host: Host) -> list[str]:
         if incident == "process_storm":
             lines += [remedy(incident, [host.name], suspect_option(suspect)) for suspect in host.suspects[:1]]
         else:
-            selectors = [limit.selector for limit in host.limits if limit.incident == incident and limit.selector]
-            more = option({f"{incident}_selector": selectors[0]}) if selectors else ""
-            lines.append(remedy(incident, [host.name], more))
+            whom = [limit.options for limit in host.limits if limit.incident == incident and limit.options]
+            lines.append(remedy(incident, [host.name], option(whom[0]) if whom else ""))
     return lines
 
 

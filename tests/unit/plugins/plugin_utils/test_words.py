@@ -137,6 +137,8 @@ def test_the_remedy_takes_its_selector_from_the_limit_and_nothing_else() -> None
     }
     (line,) = words.remedies(host(limit("semaphores", 0.99, options=options)))
     assert option(line) == {"semaphore_leak_selector": {"owner": ["apache"]}}
+    (line,) = words.remedies(host(limit("descriptors", 0.99, options={"fd_leak_units": ["app.service"]})))
+    assert option(line) == {"fd_leak_units": ["app.service"]}
 
 
 @fleets.whatever_the_name
