@@ -143,8 +143,9 @@ def remedies(host: Host) -> list[str]:
         if incident == "process_storm":
             lines += [remedy(incident, [host.name], suspect_option(suspect)) for suspect in host.suspects[:1]]
         else:
-            whom = [limit.options for limit in host.limits if limit.incident == incident and limit.options]
-            lines.append(remedy(incident, [host.name], option(whom[0]) if whom else ""))
+            critical = [limit for limit in host.limits if (limit.incident, limit.level) == (incident, CRITICAL)]
+            whom = next((limit.options for limit in critical if limit.options), {})
+            lines.append(remedy(incident, [host.name], option(whom) if whom else ""))
     return lines
 
 
