@@ -10,6 +10,7 @@ PRIVATE: may change in any release.
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
 
@@ -43,15 +44,10 @@ class Dialect(t.NamedTuple):
     expands: bool = False  # takes a dollar sign for a variable
     buffer: int = 999  # bytes of an assignment that count
 
-    def read(self, raw: bytes) -> list[Line]:
-        lines: list[Line] = []
-        number = 1
-        for part in split(raw, self.joins_lines):
-            lines.append(self._line(part, number))
-            number += part.count(b"\n")
-        return lines
+    def read(self, raw: bytes) -> tuple[Line, ...]:
+        return _read(self, raw)
 
-    def _line(self, raw: bytes, number: int) -> Line:
+    def line(self, raw: bytes, number: int) -> Line:
         text = raw[:-1] if raw.endswith(b"\n") else raw
         kind, name, value, bare = self.classify(text, self)
         if self.needs_last_newline and kind != BLANK and not raw.endswith(b"\n"):
@@ -95,6 +91,16 @@ class Dialect(t.NamedTuple):
             elif line.kind == JOB:
                 found.append(self.recipient(setting))
         return found
+
+
+@functools.lru_cache(maxsize=16)  # a plan looks at the old and the new content several times
+def _read(dialect: Dialect, raw: bytes) -> tuple[Line, ...]:
+    lines: list[Line] = []
+    number = 1
+    for part in split(raw, dialect.joins_lines):
+        lines.append(dialect.line(part, number))
+        number += part.count(b"\n")
+    return tuple(lines)
 
 
 _OTHER = (BLANK, b"", b"", False)

@@ -114,7 +114,9 @@ def padded(old: bytes, edit: Edit) -> bytes:
 
     A file that is written in place and gets shorter would for a moment end in a piece of its old last line.
     """
-    missing = 0 if edit.gap is None else len(old) - len(edit.raw)
+    missing = len(old) - len(edit.raw)
+    if edit.gap is None or missing <= 0:
+        return edit.raw
     return edit.raw[: edit.gap] + b"\n" * missing + edit.raw[edit.gap :]
 
 
