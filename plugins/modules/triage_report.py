@@ -41,7 +41,9 @@ options:
     type: float
     default: 0.8
   critical:
-    description: From which used part of a limit on it is critical.
+    description:
+      - From which used part of a limit on it is critical. So it is, whatever the part, where fewer than 2 semaphores or
+        arrays or 16 process slots of a host are left, and never for a control group with a limit below 16 tasks.
     type: float
     default: 0.95
   horizon:

@@ -35,6 +35,9 @@ TITLES = {
 }
 _MOST_LIMITS = 40  # of one host
 _MOST_COLUMNS = 16
+# Apache takes two arrays to start; the role process_storm wants 16 slots to be free afterwards.
+_LEAST_FREE = {"semaphores": 2, "process_slots": 16}
+_SMALL_GROUP = 16  # tasks
 _WHOM = ("selector", "units")
 _LONGEST = 300  # characters of one text
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
@@ -273,8 +276,7 @@ def _limits(found: t.Sequence[t.Any], thresholds: Thresholds) -> t.Iterator[Limi
             continue
         growth = _mapping(one.get("growth"))
         incident = _identifier(one.get("incident"))
-        share, full_in = _number(one.get("share")), _integer(growth.get("full_in_s"))
-        yield Limit(
+        limit = Limit(
             resource=resource,
             scope=_text(one.get("scope")),
             name=_text(one.get("limit_name")),
@@ -282,15 +284,16 @@ def _limits(found: t.Sequence[t.Any], thresholds: Thresholds) -> t.Iterator[Limi
             used=used,
             limit=_integer(one.get("limit")),
             free=_integer(one.get("free")),
-            share=share,
+            share=_number(one.get("share")),
             stops_root=one.get("stops_root") is not False,
             per_minute=_number(growth.get("per_minute")),
-            full_in=full_in,
+            full_in=_integer(growth.get("full_in_s")),
             holders=tuple(_holders(one.get("holders"))),
             incident=incident,
             options=_options(incident, _mapping(one.get("options"))),
-            level=_level(share, full_in, thresholds),
+            level=FINE,
         )
+        yield limit._replace(level=_level(limit, thresholds))
 
 
 def _options(incident: str, given: Data) -> Data:
@@ -299,12 +302,29 @@ def _options(incident: str, given: Data) -> Data:
     return {name: _plain(given[name]) for name in names if given.get(name)}
 
 
-def _level(share: float | None, full_in: int | None, thresholds: Thresholds) -> str:
-    if share is not None and share >= thresholds.critical:
+def _level(limit: Limit, thresholds: Thresholds) -> str:
+    if _is_meant(limit):
+        return FINE
+    share = limit.share
+    if share is not None and (share >= thresholds.critical or _is_too_little(limit)):
         return CRITICAL
     if share is not None and share >= thresholds.warning:
         return WARNING
-    return WARNING if full_in is not None and full_in <= thresholds.horizon else FINE
+    return WARNING if limit.full_in is not None and limit.full_in <= thresholds.horizon else FINE
+
+
+def _is_meant(limit: Limit) -> bool:
+    """Nothing may be used and nothing is, or a service was given room for itself and no more (TasksMax=1)."""
+    if limit.limit == 0:
+        return limit.used == 0
+    is_a_small_group = limit.scope.startswith("cgroup ") and limit.limit is not None and limit.limit < _SMALL_GROUP
+    return limit.resource == "process_slots" and is_a_small_group
+
+
+def _is_too_little(limit: Limit) -> bool:
+    """Whatever part of the limit it is: with so little left what the limit is for cannot be started."""
+    least = _LEAST_FREE.get(limit.resource, 0) if limit.scope == "host" else 0
+    return limit.free is not None and limit.used > 0 and limit.free < least
 
 
 def _holders(found: t.Any) -> t.Iterator[Holder]:

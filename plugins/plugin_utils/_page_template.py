@@ -147,7 +147,7 @@ TEMPLATE = """\
 <dl>
 <dt>A cell</dt><dd>is the scarcest limit of its kind on that host: the part of it that is used.
 A dash means that the host has none.</dd>
-<dt>critical</dt><dd>from {{ critical }} % on.</dd>
+<dt>critical</dt><dd>from {{ critical }} % on, or where too little is left to start what the limit is for.</dd>
 <dt>warning</dt><dd>from {{ warning }} % on, or where it would be full within {{ horizon }}.</dd>
 <dt>unreachable, failed</dt><dd>the host could not be measured. One that has no process slot left may look so.</dd>
 </dl>

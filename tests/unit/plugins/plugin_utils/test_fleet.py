@@ -55,6 +55,26 @@ def test_the_level_of_a_limit(share: float | None, growth: t.Any, expected: str)
     assert state(limit(share=share, growth=growth)) == expected
 
 
+@pytest.mark.parametrize(
+    "resource, scope, used, total, expected",
+    [
+        ("semaphores", "host", 7, 8, "critical"),  # Apache needs two
+        ("semaphores", "host", 6, 8, "fine"),
+        ("semaphores", "host", 0, 1, "fine"),
+        ("process_slots", "host", 785, 800, "critical"),
+        ("process_slots", "user app", 8, 10, "warning"),
+        ("process_slots", "cgroup /app.service", 1, 1, "fine"),  # TasksMax=1: all it was given
+        ("process_slots", "cgroup /app.service", 15, 15, "fine"),
+        ("process_slots", "cgroup /app.service", 16, 16, "critical"),
+        ("process_slots", "cgroup /app.service", 3, 0, "critical"),  # throttled
+        ("message_queues", "host", 0, 0, "fine"),  # switched off
+    ],
+)
+def test_small_limits(resource: str, scope: str, used: int, total: int, expected: str) -> None:
+    share = used / total if total else float(max(used, 1))
+    assert state(limit(resource, share, scope=scope, used=used, limit=total, free=max(0, total - used))) == expected
+
+
 def test_the_state_of_a_host_is_that_of_its_worst_limit() -> None:
     assert state(limit(share=0.1), limit("semaphores", 0.85), limit("inodes", 0.99)) == "critical"
     assert state(limit(share=0.1), limit("semaphores", 0.85)) == "warning"
