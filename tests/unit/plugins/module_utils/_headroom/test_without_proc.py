@@ -18,8 +18,10 @@ from ansible_collections.hostcare.remediation.tests.unit.support.children import
 SYSCTLS = {"kern.maxproc": 10000, "kern.maxprocperuid": 9000, "kern.openfiles": 950, "kern.maxfiles": 1000}
 
 
-def report(sysctls: t.Mapping[str, int] = SYSCTLS, **options: t.Any) -> dict[str, t.Any]:
-    way = resources.Way(without_proc.table, without_proc.registry(sysctls.get), names_suspects=False)
+def report(sysctls: t.Mapping[str, int] | None = None, **options: t.Any) -> dict[str, t.Any]:
+    way = resources.Way(
+        without_proc.table, without_proc.registry((SYSCTLS if sysctls is None else sysctls).get), names_suspects=False
+    )
     return resources.report(10, 20.0, way=way, **options)
 
 
