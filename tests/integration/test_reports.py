@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.hostcare.remediation.tests.support.controller import ROOT
+from ansible_collections.hostcare.remediation.tests.support.controller import ROOT, Controller
 from ansible_collections.hostcare.remediation.tests.support.mounts import empty
 from ansible_collections.hostcare.remediation.tests.support.storm.arena import Arena
 
@@ -127,3 +127,23 @@ def test_a_failure_is_shown_with_its_task(arena: Arena, tmp_path: Path) -> None:
     assert "TASK [hostcare.remediation.process_storm : Preflight | Check that one way is chosen]" in done.stdout
     assert "process_storm_selector and process_storm_auto are both set" in done.stdout
     assert "failed=1" in done.stdout
+
+
+def test_what_the_playbook_ignores_is_told_once_by_its_report(controller: Controller, tmp_path: Path) -> None:
+    here = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
+    hosts = {
+        "dead": {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1},
+        "here": here,
+        "void": {**here, "ansible_python_interpreter": "/nonexistent"},
+    }
+    run = controller.run_playbook(
+        "hostcare.remediation.triage", hosts,
+        "-e", "hostcare_session_timeout=0", "-e", f"triage_directory={tmp_path}/triage",
+        environment={"ANSIBLE_STDOUT_CALLBACK": "hostcare.remediation.plain"},
+    )  # fmt: skip
+    assert run.succeeded, run.output
+    assert "fatal:" not in run.output
+    assert "TASK [" not in run.output
+    assert "\nUNREACHABLE  dead: " in run.output
+    assert "\nFAILED  void: void cannot run /nonexistent. Set ansible_python_interpreter" in run.output
+    assert "--- dead" not in run.output, "the report is of all hosts"
