@@ -97,7 +97,7 @@ build: .work/importer.stamp ## build the collection and put it through the impor
 	@$(TOOLCHAIN)/build.sh
 
 .PHONY: integration
-integration: .work/core.stamp .work/tests.stamp ## integration tests with each ansible-core; root
+integration: .work/core.stamp .work/tests.stamp .work/thirdparty/.complete ## integration tests with each ansible-core; root
 	@$(PYTHON) $(TOOLCHAIN)/each_core.py integration $(ARGS)
 
 .PHONY: molecule
