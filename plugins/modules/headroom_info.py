@@ -23,6 +23,9 @@ description:
   - C(descriptors) are the open files of the host (C(fs.file-max)) and of each process (C(RLIMIT_NOFILE)), C(inotify)
     the instances and watches of each user, which fail with "too many open files" as well.
     M(hostcare.remediation.file_descriptor_info) tells which kind they are and who leaks.
+  - C(maildrop) is the local mail that Postfix has yet to collect, in files and in bytes, against what its file system
+    has left for it. Its holders are those who sent the first 50,000 mails.
+    M(hostcare.remediation.postfix_maildrop) purges it.
   - Command lines are not read, since that blocks on a host whose process table is full.
   - On FreeBSD, by psutil and sysctl, it is the processes of the host and of each user (C(kern.maxproc),
     C(kern.maxprocperuid)), open files (C(kern.maxfiles)), and C(inodes) and C(blocks). The keys are the same. There are
@@ -43,6 +46,7 @@ options:
       - message_queues
       - descriptors
       - inotify
+      - maildrop
     default: []
   top:
     description: How many groups, users, control groups, file systems and suspects to return at most.
@@ -104,13 +108,14 @@ resources:
       sample: process_slots
     scope:
       description:
-        - Whose limit it is, C(host), C(user NAME), C(cgroup PATH), C(process PID NAME) or C(filesystem MOUNTPOINT).
+        - Whose limit it is, C(host), C(user NAME), C(cgroup PATH), C(process PID NAME),
+          C(filesystem MOUNTPOINT) or C(maildrop PATH).
       type: str
       sample: user app
     limit_name:
       description:
         - The name of the limit. For C(process_slots) C(kernel.pid_max), C(kernel.threads-max), C(RLIMIT_NPROC) or
-          C(pids.max), for a file system C(inodes) or C(blocks), for semaphores C(kernel.sem SEMMNI) and
+          C(pids.max), for a file system and a maildrop C(inodes) or C(blocks), for semaphores C(kernel.sem SEMMNI) and
           C(kernel.sem SEMMNS), for open files C(fs.file-max) and C(RLIMIT_NOFILE), for all others the name of the
           setting.
       type: str

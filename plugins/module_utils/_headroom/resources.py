@@ -14,7 +14,7 @@ import typing as t
 
 from .._kernel.errors import Refused
 from .._kernel.processes import ProcessTable
-from . import descriptors, filesystems, ipc, pressure, process_slots, without_proc
+from . import descriptors, filesystems, ipc, pressure, process_slots, spool, without_proc
 from .survey import Limit, Resource, Survey
 
 SCHEMA_VERSION = 2
@@ -27,6 +27,7 @@ RESOURCES: tuple[Resource, ...] = (
     ipc.MESSAGE_QUEUES,
     descriptors.RESOURCE,
     descriptors.INOTIFY,
+    spool.RESOURCE,
 )
 NAMES = [resource.name for resource in RESOURCES]
 
@@ -110,14 +111,28 @@ def pause(seconds: float) -> float:
 
 
 def _read(chosen: t.Sequence[Resource], table: ProcessTable, budget: float, top: int, include_fuse: bool) -> Reading:
-    began = time.monotonic()
-    deadline = began + budget
-    if any(resource.needs_processes for resource in chosen):
-        survey = Survey.take(table, deadline, include_fuse)
-    else:
-        survey = Survey(table, [], 0, [], deadline, {}, include_fuse)
-    coverage = [_entry("process_table", began)]
+    """First what takes no look at the processes: on a host that is full of them that look may take all the time."""
+    deadline = time.monotonic() + budget
+    bare = Survey(table, [], 0, [], deadline, {}, include_fuse)
+    coverage: dict[str, _Entry] = {}
     limits: list[tuple[Resource, Limit]] = []
+    _read_each([one for one in chosen if not one.needs_processes], bare, top, limits, coverage)
+    heavy = [one for one in chosen if one.needs_processes]
+    began = time.monotonic()
+    survey = Survey.take(table, deadline, include_fuse) if heavy else bare._replace(gaps=[], left_out={})
+    first = _entry("process_table", began)
+    _read_each(heavy, survey, top, limits, coverage)
+    survey = survey._replace(gaps=[*survey.gaps, *bare.gaps], left_out={**bare.left_out, **survey.left_out})
+    return Reading(time.monotonic(), survey, limits, [first, *(coverage[one.name] for one in chosen)])
+
+
+def _read_each(
+    chosen: t.Iterable[Resource],
+    survey: Survey,
+    top: int,
+    limits: list[tuple[Resource, Limit]],
+    coverage: dict[str, _Entry],
+) -> None:
     for resource in chosen:
         began = time.monotonic()
         reason = None
@@ -127,8 +142,7 @@ def _read(chosen: t.Sequence[Resource], table: ProcessTable, budget: float, top:
             reason = str(refusal)
         except OSError as error:
             reason = f"{error.filename or 'the kernel'} cannot be read ({error.strerror})"
-        coverage.append(_entry(resource.name, began, reason))
-    return Reading(time.monotonic(), survey, limits, coverage)
+        coverage[resource.name] = _entry(resource.name, began, reason)
 
 
 def _entry(name: str, began: float, reason: str | None = None) -> _Entry:
