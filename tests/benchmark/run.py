@@ -22,7 +22,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / ".work" / "collections"))
 
-from ansible_collections.hostcare.remediation.tests.benchmark import listing, semaphores, survey
+from ansible_collections.hostcare.remediation.tests.benchmark import listing, purge, semaphores, survey
 from ansible_collections.hostcare.remediation.tests.benchmark.contenders import (
     FIGHTERS,
     LIMIT,
@@ -33,7 +33,7 @@ from ansible_collections.hostcare.remediation.tests.benchmark.contenders import 
 from ansible_collections.hostcare.remediation.tests.benchmark.contest import Try, fight
 
 HOPELESS = 3  # tries after which a peer that has lost them all is left out
-PARTS = ("storms", "listing", "slots", "semaphores", "survey")
+PARTS = ("storms", "listing", "slots", "semaphores", "survey", "purge")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -64,6 +64,11 @@ def main(arguments: Sequence[str]) -> int:
         spotless = survey.is_in_budget(record["survey"]) and spotless
     if "slots" in options.part:
         record["slots"] = _slots()
+    if "purge" in options.part:
+        record["purge"] = purge.measure(
+            options.mails, min(options.tries, 5), options.only, lambda line: print(line, flush=True)
+        )
+        print(purge.table(record["purge"]))
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(record, indent=1))
     return 0 if spotless else 1
@@ -77,6 +82,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--only", default="", help="contenders whose label contains this; the C program stays in")
     parser.add_argument("--scenario", nargs="+", choices=[one.name for one in SCENARIOS], default=[])
     parser.add_argument("--slots", type=int, default=2000, help="size of the process table in the storms")
+    parser.add_argument("--mails", type=int, nargs="+", default=[10000, 100000], help="to purge; 1000000 takes an hour")
     parser.add_argument("--processes", type=int, default=10000, help="to list")
     parser.add_argument("--arrays", type=int, nargs="+", default=[10000, 32000], help="to remove")
     parser.add_argument("--surveyed-arrays", type=int, default=32000, help="on the host that is surveyed")
