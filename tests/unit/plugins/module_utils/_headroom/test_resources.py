@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import time
 import typing as t
 from pathlib import Path
 
@@ -154,6 +155,21 @@ def test_processes_are_read_only_where_a_resource_needs_them(root: str, monkeypa
     assert resources.report(10, 20.0, root)["process_table"]["processes"] == 0
     monkeypatch.setattr(resources, "RESOURCES", (Resource("a", "", lambda _survey, _top: []),))
     assert resources.report(10, 20.0, root)["process_table"]["processes"] == 2
+
+
+def test_a_table_that_takes_all_the_time_leaves_the_rest_its_turn(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (Path(root) / "self" / "mountinfo").write_text("9 1 8:1 / / rw - ext4 /dev/sda1 rw\n")
+
+    def slow(_table: object) -> t.Iterator[t.Any]:
+        time.sleep(0.3)
+        return iter(scanned)
+
+    scanned = list(resources.ProcessTable(root).scan())
+    monkeypatch.setattr(resources.ProcessTable, "scan", slow)
+    report = resources.report(10, 0.2, root, only=["process_slots", "blocks"])
+    assert {one["resource"] for one in report["resources"]} == {"process_slots", "blocks"}
+    assert report["partial_reasons"] == ["the time budget ended after 1 processes: raise time_budget to see all"]
+    assert [entry["resource"] for entry in report["coverage"]] == ["process_table", "process_slots", "blocks"]
 
 
 def test_holders(ask: Ask) -> None:
