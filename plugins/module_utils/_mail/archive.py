@@ -80,6 +80,7 @@ def place(path: str, make: bool) -> Place:
             if make:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(name, 0o700, dir_fd=above)
+                    os.fsync(above)
         finally:
             os.close(above)
         fd = _open_or_parent(path, parent, make)
@@ -133,10 +134,10 @@ class Writer:
     """An archive being written, of as much as ``plan`` says. Without `commit` nothing is left of it."""
 
     def __init__(self, directory: str, plan: Tally) -> None:
-        """Raises Refused where there is no room."""
+        """Raises Refused where there is no room; then not even the directory was made."""
+        foresee(directory, plan)
         self.place = place(directory, make=True)
         try:
-            _check_room(self.place, plan)
             self._sweep()
             stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(plan.now))
             self.name = f"{_PREFIX}{stamp}-{os.urandom(4).hex()}{SUFFIX}"

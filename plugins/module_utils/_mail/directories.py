@@ -11,6 +11,7 @@ import os
 import stat
 import typing as t
 
+from . import labels
 from .spool import MAILDROP, Spool
 
 RIGHT, MADE, MENDED, LEFT = "right", "made", "mended", "left"
@@ -93,14 +94,16 @@ def apply(spool: Spool, step: Step) -> None:
     if step.wanted.kind == "directory":
         if step.verdict == MADE:
             os.mkdir(step.wanted.name, 0o700, dir_fd=spool.fd)
-        _mend_directory(spool, step.wanted)
+        _mend_directory(spool, step.wanted, step.verdict == MADE)
     else:
         _fifo(spool, step)
 
 
-def _mend_directory(spool: Spool, want: Wanted) -> None:
+def _mend_directory(spool: Spool, want: Wanted, made: bool) -> None:
     fd = spool.open(want.name)
     try:
+        if made:
+            labels.set_default(os.path.join(spool.path, want.name), fd)
         os.fchown(fd, want.uid, -1 if want.gid is None else want.gid)
         os.fchmod(fd, want.mode)
         os.fsync(fd)

@@ -174,12 +174,15 @@ class Run(_Purge):
         # What is no more than the brake in all needs no other plan than the rules.
         if options.archive or options.swap or sum(count(source.fd) for source in self.sources) > options.max_files:
             self.survey(plan)
-        if options.archive and plan.files:
+            if not plan.files:
+                self.report.tally = plan
+                return
+        if options.archive:
             with archive.Writer(options.archive, plan) as writer, Remover(self._removed, options.threads) as remover:
                 self._swap(plan)
                 self._archive(writer)
                 self._remove_archived(writer, remover)
-        elif not options.archive:
+        else:
             with Remover(self._removed, options.threads) as remover:
                 self._swap(plan)
                 self._remove(remover)

@@ -20,7 +20,7 @@ import typing as t
 
 from .._kernel.errors import Refused
 from .._kernel.processes import text
-from . import archive, swapping
+from . import archive, labels, swapping
 from .maildrop import count, names
 from .report import Report
 from .spool import ASIDE, Spool, open_trusted
@@ -64,7 +64,7 @@ class Restore:
         fd = self._archive()
         if fd is not None:
             try:
-                self._stage(fd)
+                self._stage(fd, maildrop)
             except BaseException as error:
                 self._forget()
                 if isinstance(error, (OSError, *archive.DAMAGES)):
@@ -121,11 +121,12 @@ class Restore:
         finally:
             os.close(staging)
 
-    def _stage(self, fd: int) -> None:
+    def _stage(self, fd: int, maildrop: int) -> None:
         self._forget()
         os.mkdir(self.staging, 0o700, dir_fd=self.spool.fd)
         staging = self.spool.open(self.staging)
         try:
+            labels.copy(maildrop, staging)
             for member in archive.members(fd):
                 _write(staging, member)
             _sync(staging)

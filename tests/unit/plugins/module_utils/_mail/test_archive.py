@@ -185,7 +185,7 @@ def test_no_room(spool: Spool) -> None:
         spool.writer(plan)
     with pytest.raises(Refused, match="larger file system"):
         archive.foresee(str(spool.archives), plan)
-    assert os.listdir(spool.archives) == []
+    assert not spool.archives.exists()
 
 
 @pytest.mark.parametrize("path", ["relative", "/", ""])
