@@ -196,8 +196,7 @@ def die_at(step: int) -> t.Callable[[], None]:
 
 def deaths(ground: Iterator[Field], options: t.Callable[[Field], remedy.Options]) -> Iterator[Field]:
     """A field for each step, after the module died there; until a run gets through."""
-    for step in itertools.count():
-        field = next(ground)
+    for step, field in enumerate(ground):
         given = options(field)
         status = os.waitpid(child(given, die_at(step)), 0)[1]
         if not os.WIFSIGNALED(status):

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from .host import PostfixHost
-from .spools import Spool, filesystem, mount
+from .spools import Spool, mount
 from .tool import TOOL, Purger, module
 
-__all__ = ("TOOL", "PostfixHost", "Purger", "Spool", "filesystem", "module", "mount")
+__all__ = ("TOOL", "PostfixHost", "Purger", "Spool", "module", "mount")

@@ -21,6 +21,7 @@ from .tool import module
 
 OWNER, GROUP = "nobody", "nogroup"
 READY = 0o744
+_PREFIX = "hostcare-mail-of-"
 _SOURCES = Path(__file__).resolve().parent / "src"
 
 
@@ -82,7 +83,8 @@ class Spool:
 @contextlib.contextmanager
 def mount(kind: str, options: str = "", size: str = "64M", inodes: int = 0) -> Iterator[Path]:
     """A fresh file system: tmpfs, or ext4 in a file that is kept in memory where there is room."""
-    point = Path(tempfile.mkdtemp(prefix="hostcare-mail-", dir="/var/tmp"))
+    _sweep()
+    point = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir="/var/tmp"))
     image = point.with_suffix(".img")
     if kind != "tmpfs" and Path("/dev/shm").is_dir() and shutil.disk_usage("/dev/shm").free > 2 * _bytes(size):
         image = Path("/dev/shm") / image.name
@@ -101,9 +103,15 @@ def mount(kind: str, options: str = "", size: str = "64M", inodes: int = 0) -> I
         point.rmdir()
 
 
-def filesystem(path: Path) -> str:
-    """Its kind, as stat(1) calls it."""
-    return _run("stat", "-f", "-c", "%T", str(path)).strip()
+def _sweep() -> None:
+    """What tests left that were killed."""
+    for path in [*Path("/var/tmp").glob(_PREFIX + "*-*"), *Path("/dev/shm").glob(_PREFIX + "*-*")]:
+        if not Path("/proc", path.name.removeprefix(_PREFIX).split("-")[0]).exists():
+            if path.is_dir():
+                subprocess.run(["umount", "--lazy", str(path)], check=False, capture_output=True)
+                path.rmdir()
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _bytes(size: str) -> int:
