@@ -295,7 +295,9 @@ converged:
   returned: always
   sample: true
 restart_needed:
-  description: Whether a daemon does not notice the change by itself within a minute.
+  description:
+    - Whether a daemon does not notice the change by itself within a minute. For systemd-cron it is waited up to ten
+      seconds for systemd to make the units anew.
   type: bool
   returned: always
   sample: false
@@ -305,7 +307,7 @@ restart_reasons:
   elements: str
   returned: always
   sample:
-    - "systemd-cron: systemd does not watch the crontabs (cron-update.path does not run); run systemctl daemon-reload"
+    - "systemd-cron: systemd has not made its units anew; run systemctl daemon-reload && systemctl restart cron.target"
 backup_file:
   description: Where the old content was saved, or what was restored from. Null when nothing was.
   type: str

@@ -9,7 +9,6 @@ PRIVATE: may change in any release.
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
 import re
@@ -17,6 +16,8 @@ import typing as t
 
 from .._kernel.processes import ProcessTable, text
 from .dialect import DIALECTS, Dialect
+
+_NO_DAEMON: tuple[str, str, str | None] = ("", "", None)
 
 _NAMES = (b"cron", b"crond", b"fcron", b"busybox", b"bcron-sched")
 _PROGRAMS = (
@@ -137,9 +138,10 @@ def _namespace(table: ProcessTable, pid: int) -> str | None:
 def _installed(root: str) -> list[Daemon]:
     found: dict[str, Daemon] = {}
     for path in _PROGRAMS:
-        kind = _identify(root.rstrip("/") + path) if _exists(root, path) else None
-        if kind is not None and kind[0] not in found:
-            name, reason, spool = kind
+        if not _exists(root, path):
+            continue
+        name, reason, spool = _identify(root.rstrip("/") + path) or _NO_DAEMON
+        if name and name not in found:
             found[name] = Daemon(name, path, None, f"is installed and does not run; {reason}", spool)
     return list(found.values())
 
@@ -187,23 +189,6 @@ def _with_dialect(daemon: Daemon, root: str) -> Daemon:
         takes = revision is None or revision >= _TAKES_BARE_SINCE
         dialect = dialect._replace(takes_bare=takes, reads_bare=takes, dies_of_bare=revision is None)
     return daemon._replace(dialect=dialect, spool=daemon.spool or _existing_spool(root))
-
-
-def watches(table: ProcessTable, directories: t.Iterable[str]) -> bool:
-    """Whether PID 1 has an inotify watch on one of the directories (proc_pid_fdinfo(5)): a path unit of systemd."""
-    inodes = set()
-    for directory in directories:
-        with contextlib.suppress(OSError):
-            inodes.add(b" ino:%x " % os.stat(directory).st_ino)
-    try:
-        names = os.listdir(f"{table.root}/1/fdinfo")
-    except OSError:
-        return False
-    for name in names:
-        with contextlib.suppress(OSError), open(f"{table.root}/1/fdinfo/{name}", "rb") as file:
-            if any(inode in line for line in file if line.startswith(b"inotify ") for inode in inodes):
-                return True
-    return False
 
 
 def debian_revision(root: str) -> int | None:

@@ -25,6 +25,7 @@ from .discovery import CHANGED, MISSING, MOST_BYTES, REFUSED, UNCHANGED, Discove
 from .document import Edit
 from .planning import NONE, Decision, Wish, plan
 from .report import Report
+from .watching import Watch
 
 _ADDRESS = re.compile(r"[0-9A-Za-z][0-9A-Za-z@!:%.,_+=/-]*\Z")
 _LONGEST = 900  # the smallest buffer that a daemon has for a line is 1000 bytes
@@ -70,6 +71,7 @@ def run(options: Options, root: str = "/", table: ProcessTable | None = None) ->
     table = table or ProcessTable()
     survey = daemons.survey(table, root, options.dialect)
     discovery = Discovery(survey, root)
+    watch = Watch(table, root, any(daemon.name == "systemd_cron" for daemon in survey.crons))
     report = Report(options.state, options.value, survey, options.check_mode)
     if options.state == "restored":
         report.backup_file = options.backup_file or backup.newest([options.backup_directory, backup.FALLBACK], root)
@@ -90,8 +92,7 @@ def run(options: Options, root: str = "/", table: ProcessTable | None = None) ->
         _apply(report, options, root)
     elif changing and options.backup and options.state != "restored":
         report.note(f"save {len(changing)} crontabs in a file in {options.backup_directory}")
-    top = root.rstrip("/")
-    report.finish(lambda: daemons.watches(table, [f"{top}/etc/cron.d", f"{top}/var/spool/cron/crontabs"]))
+    report.finish(watch.wait() if report.of(CHANGED) and not options.check_mode else watch.problem)
     report.elapsed_ms = int((time.monotonic() - started) * 1000)
     return report
 

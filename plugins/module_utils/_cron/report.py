@@ -22,9 +22,6 @@ _MOST_WORDS = 10
 _MOST_ACTIONS = 50
 _MOST_DIFFS = 100
 _MOST_DIFF_LINES = 400
-_UNWATCHED = (
-    "systemd-cron: systemd does not watch the crontabs (cron-update.path does not run); run systemctl daemon-reload"
-)
 _ORDER = (REFUSED, CHANGED, MISSING, IGNORED, UNCHANGED)
 
 
@@ -45,7 +42,8 @@ class Report:
     def note(self, action: str) -> None:
         self.actions.append(action)
 
-    def finish(self, is_noticed: t.Callable[[], bool]) -> None:
+    def finish(self, unnoticed: str | None) -> None:
+        """``unnoticed`` says why a daemon does not see what was written."""
         for decision in self.decisions:
             if decision.status == CHANGED:
                 how = " in place" if decision.method == "in_place" else ""
@@ -54,9 +52,8 @@ class Report:
                 self.warnings.append(f"{text(decision.path)}: {warning}")
         for directory in self.drafts:
             self.note(f"remove the draft that a killed run left in {text(directory)}")
-        # The other daemons look at the time of change every minute.
-        if self.of(CHANGED) and any(daemon.name == "systemd_cron" for daemon in self.survey.crons) and not is_noticed():
-            self.restart_reasons.append(_UNWATCHED)
+        if self.of(CHANGED) and unnoticed:
+            self.restart_reasons.append(unnoticed)
 
     def of(self, status: str) -> list[Decision]:
         return [decision for decision in self.decisions if decision.status == status]

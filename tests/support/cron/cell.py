@@ -2,13 +2,14 @@
 # Copyright (c) 2026 The hostcare.remediation authors
 """A cron daemon of Debian in a root of its own: its jobs leave a mark, and its mail goes no further than a file.
 
-The root is a Debian that was unpacked once, below an overlay, in private mount and PID namespaces.
+The root is a Debian that was unpacked once, below an overlay, in namespaces of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -70,8 +71,9 @@ class Mail(t.NamedTuple):
     @property
     def job(self) -> str:
         """Whose output it is."""
-        said = next(line for line in self.text.split("\n") if line.endswith(" has something to say"))
-        return said.split(" has something")[0].split()[-1]
+        said = re.search(r"(\S+) has something to say|^Subject: .* /job ([^\s\"]+)", self.text, re.MULTILINE)
+        assert said is not None, self.text
+        return said.group(1) or said.group(2)
 
     @property
     def recipient(self) -> str:
@@ -137,7 +139,8 @@ class Cell:
     def start(self, *command: str, systemd: bool = False) -> None:
         """The root is there, and the command waits in it to become PID 1 of its namespace."""
         self._listen()
-        space = ["--mount", "--pid", "--ipc", "--uts", "--cgroup", "--propagation", "private", "--fork", "--kill-child"]
+        space = ["--mount", "--pid", "--ipc", "--uts", "--net", "--cgroup", "--propagation", "private"]
+        space += ["--fork", "--kill-child"]
         what = "systemd" if systemd else "daemon"
         with (self.home / "stderr").open("wb") as errors:
             self._outer = subprocess.Popen(

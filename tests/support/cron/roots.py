@@ -20,7 +20,7 @@ ROOTS = {
     "bookworm": ("bookworm", f"cron,anacron,busybox-static,{_BASE}"),
     "trixie": ("trixie", f"cron,anacron,busybox-static,{_BASE}"),
     "cronie": ("trixie", f"cronie,{_BASE}"),
-    "systemd-cron": ("trixie", f"systemd,systemd-sysv,systemd-cron,coreutils,{_BASE}"),
+    "systemd-cron": ("trixie", f"systemd,systemd-sysv,systemd-cron,dbus,coreutils,{_BASE}"),
 }
 
 
@@ -29,22 +29,29 @@ def root(name: str) -> Path:
     WORK.mkdir(parents=True, exist_ok=True)
     with (WORK / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        missing = [one for one in ROOTS if not (WORK / one).is_dir()]
+        missing = [one for one in ROOTS if not _is_made(one)]
         with ThreadPoolExecutor(max_workers=3) as workers:
             list(workers.map(_make, missing))
     return WORK / name
 
 
+def _is_made(name: str) -> bool:
+    made = WORK / f"{name}.made"
+    return made.is_file() and made.read_text() == " ".join(ROOTS[name])
+
+
 def _make(name: str) -> None:
     suite, packages = ROOTS[name]
     draft = WORK / f"{name}.draft"
-    shutil.rmtree(draft, ignore_errors=True)
+    for old in (draft, WORK / name):
+        shutil.rmtree(old, ignore_errors=True)
     command = ["mmdebstrap", "--quiet", "--variant=extract", "--mode=root", f"--include={packages}", suite, str(draft)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{name} could not be made: {done.stderr}")
     _note_version(draft)
     draft.rename(WORK / name)
+    (WORK / f"{name}.made").write_text(" ".join(ROOTS[name]))
 
 
 def _note_version(draft: Path) -> None:

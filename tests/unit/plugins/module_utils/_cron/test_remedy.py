@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 import typing as t
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.hostcare.remediation.plugins.module_utils._cron import backup, remedy
+from ansible_collections.hostcare.remediation.plugins.module_utils._cron import backup, remedy, watching
 from ansible_collections.hostcare.remediation.plugins.module_utils._cron.remedy import Options
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel import filesystems
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.errors import Refused
@@ -359,14 +360,39 @@ def test_a_long_crontab_has_a_short_diff(host: Host) -> None:
     assert diff["prepared"].count("\n") < 20
 
 
-def test_restart_is_needed_for_systemd_cron_unless_it_watches(host: Host) -> None:
-    host.write("/proc/1/fdinfo/10", b"pos:\t0\nflags:\t02004000\n")
-    result = host.run(dialect="systemd_cron", scope=("system",))
-    assert result["restart_needed"]
-    assert "systemctl daemon-reload" in result["restart_reasons"][0]
-    inode = (host.path / "etc/cron.d").stat().st_ino
-    host.write("/proc/1/fdinfo/11", b"pos:\t0\ninotify wd:3 ino:%x sdev:82 mask:fcc ignored_mask:0\n" % inode)
-    assert not host.run(state="absent", value=None, dialect="systemd_cron", scope=("system",))["restart_needed"]
+class TestSystemdCron:
+    """PID 1 with, and without, an inotify watch; the real one is in the integration tests."""
+
+    @staticmethod
+    def watched(host: Host) -> None:
+        inode = (host.path / "etc/cron.d").stat().st_ino
+        host.write("/proc/1/fdinfo/11", b"pos:\t0\ninotify wd:3 ino:%x sdev:82 mask:fcc ignored_mask:0\n" % inode)
+
+    def test_without_a_watch_a_reload_is_called_for(self, host: Host) -> None:
+        host.write("/proc/1/fdinfo/10", b"pos:\t0\nflags:\t02004000\n")
+        for check_mode in (True, False):
+            result = host.run(dialect="systemd_cron", scope=("system",), check_mode=check_mode)
+            assert result["restart_needed"]
+            assert "cron-update.path does not run" in result["restart_reasons"][0]
+
+    def test_units_that_are_older_than_the_crontab_are_waited_for(
+        self, host: Host, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.watched(host)
+        host.write("/run/systemd/generator/cron-app-root-0.service", b"")
+        monkeypatch.setattr(watching, "_PATIENCE", 0.3)
+        result = host.run(dialect="systemd_cron", scope=("system",))
+        assert "systemd has not made its units anew; run systemctl daemon-reload" in result["restart_reasons"][0]
+
+    def test_units_that_are_made_anew_prove_it(self, host: Host) -> None:
+        self.watched(host)
+        unit = host.write("/run/systemd/generator/cron-app-root-0.service", b"")
+        soon = time.time() + 60
+        os.utime(unit, (soon, soon))
+        assert not host.run(dialect="systemd_cron", scope=("system",))["restart_needed"]
+
+    def test_nothing_written_nothing_to_notice(self, host: Host) -> None:
+        assert not host.run(dialect="systemd_cron", paths=("/etc/cron.d/quiet",))["restart_needed"]
 
 
 @pytest.mark.parametrize(
