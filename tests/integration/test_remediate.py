@@ -139,6 +139,10 @@ def test_hosts_that_cannot_be_measured_stand_in_the_report_and_end_nothing(fleet
         "web1": "critical", "aaa": "unreachable", "bbb": "failed", "ccc": "failed",
         "web2": "fine", "web3": "fine", "web4": "fine",
     }  # fmt: skip
+    (published,) = (result.data["ansible_stats"]["data"]["hostcare_triage"] for result in run.results
+                    if "ansible_stats" in result.data)  # fmt: skip
+    assert published["counts"] == {"critical": 1, "unreachable": 1, "failed": 2, "warning": 0, "fine": 3}
+    assert published["plan"] == {"process_storm": ["web1"]}
     reasons = {host["name"]: host["reason"] for host in fleet.report["hosts"]}
     assert reasons["aaa"]
     assert "/nonexistent" in reasons["bbb"]
