@@ -8,6 +8,7 @@ daemon notices an edit shows at the next minute only; both are waited for beside
 
 from __future__ import annotations
 
+import random
 import re
 import threading
 import time
@@ -19,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.hostcare.remediation.plugins.module_utils._cron import acceptance, daemons, remedy
+from ansible_collections.hostcare.remediation.plugins.module_utils._cron.dialect import DIALECTS
 from ansible_collections.hostcare.remediation.plugins.module_utils._cron.discovery import Discovery, Item
 from ansible_collections.hostcare.remediation.plugins.module_utils._cron.document import JOB, Line
 from ansible_collections.hostcare.remediation.plugins.module_utils._cron.remedy import Options
@@ -267,6 +269,68 @@ def test_the_original_anacron_mails_as_foretold(name: str, tmp_path: Path) -> No
                 assert result["totals"]["changed"] == 0
                 assert {file["path"]: file["status"] for file in result["files"] if file["status"] != "refused"} == {}
                 assert "calls sendmail even where MAILTO is empty" in result["files"][0]["reason"]
+
+
+# --- what Debian's crontab(1) says of a line, which the daemon asks the same ---
+
+_TIMES = (
+    "*", "*", "*", "0", "5", "59", "60", "23", "24", "31", "32", "1-5", "5-1", "*/5", "*/0", "1/5", "1-10/3", "1-10/0",
+    "1,2,3", "1,,2", ",1", "1,", "-1", "1-", "*-5", "*5", "5*", "jan", "Dec", "foo", "mon", "SUN", "7", "8", "mon-fri",
+    "jan-mar/2", "00", "007", "1.5", "5;", "a", "", "@", "0x1", "99999999999", "4294967297", "1~5", "~", "#", "%", "\\",
+    "\xe9",
+)  # fmt: skip
+_LINES = (
+    "@reboot",
+    "@daily",
+    "@never",
+    "@",
+    "@ daily",
+    "@reboot\t",
+    "MAILTO",
+    "MAILTO ",
+    "export MAILTO=x",
+    "=",
+    "-* * * * *",
+)
+_COMMANDS = (" x", " x", "\tx y", "", " ", " *", " * x", " " + "x" * 997, " " + "x" * 998, " " + "x" * 1200, "\r")
+_ASK = 'for tab in /fuzz/*; do crontab -u alice "$tab" >/dev/null 2>&1 && : >"/ran/${tab##*/}"; done'
+
+
+def lines_of_all_kinds(count: int) -> list[bytes]:
+    chance = random.Random(4)
+    lines = [time + command for time in _LINES for command in _COMMANDS]
+    while len(lines) < count:
+        times = chance.choice((" ", " ", "\t", "  ")).join(
+            chance.choice(_TIMES) if chance.random() < 0.3 else "*"
+            for _field in range(chance.choice((4, 5, 5, 5, 5, 6)))
+        )
+        lines.append(chance.choice(("", "", " ", "\t")) + times + chance.choice(_COMMANDS))
+    return [line.encode("latin-1") for line in lines]
+
+
+@pytest.mark.parametrize("name", ["bullseye", "bookworm", "trixie"])
+def test_a_crontab_that_is_said_to_be_ignored_is_refused_by_crontab_too(name: str, tmp_path: Path) -> None:
+    lines = {f"{number:04}": line for number, line in enumerate(lines_of_all_kinds(800))}
+    with Cell(root(name), tmp_path / "cell") as cell:
+        for number, line in lines.items():
+            cell.stage(f"/fuzz/{number}", line + b"\n")
+        cell.start("/bin/sh", "-c", _ASK)
+        cell.go()
+        cell.settle()
+        taken = {path.name for path in (cell.home / "ran").iterdir()}
+    assert len(taken) > 100
+    is_newer = (daemons.debian_revision(str(root(name))) or 0) >= 187
+    dialect = DIALECTS["debian"]._replace(takes_bare=is_newer, reads_bare=is_newer)
+    crontab_of_alice = acceptance.Crontab("/var/spool/cron/crontabs/alice", "users", uid=2001)
+    ignored = {
+        number
+        for number, line in lines.items()
+        if acceptance.ignored_content(dialect, crontab_of_alice, dialect.read(line + b"\n"), lambda _name: True)
+    }
+    assert {lines[number] for number in ignored & taken} == set(), "what is said to be ignored is read"
+    if not is_newer:  # those refuse some more
+        left = {lines[number] for number in lines.keys() - ignored - taken}
+        assert {line for line in left if b"~" not in line} == set(), "what is said to be read is ignored"
 
 
 # --- what the minutes brought ---
