@@ -100,9 +100,9 @@ def leak(kind: str, uid: str = "") -> None:
 
 def crowd() -> None:
     """No one of them is seen to leak: each opens two in four seconds, and holds 300 that all have."""
-    for _ in range(SHARED_PIPES):
+    for _one in range(SHARED_PIPES):
         kept.extend(os.pipe())
-    for _ in range(WORKERS - 1):
+    for _one in range(WORKERS - 1):
         if os.fork() == 0:
             break
     time.sleep(random.random() * 2)
@@ -157,10 +157,10 @@ def call_the_forgetful() -> None:
 
 
 def innocent() -> None:
-    for _ in range(300):
+    for _one in range(300):
         kept.extend(os.pipe())
     while True:
-        for_a_moment = [os.open("/etc/passwd", os.O_RDONLY) for _ in range(random.randrange(10, 60))]
+        for_a_moment = [os.open("/etc/passwd", os.O_RDONLY) for _one in range(random.randrange(10, 60))]
         time.sleep(0.1)
         for number in for_a_moment:
             os.close(number)
@@ -172,7 +172,7 @@ def load() -> None:
     answers = 0
     while True:
         for count in (5, 10, 20, 40, 60, 40, 20, 10):
-            connections = [http.client.HTTPConnection(*WEB, timeout=10) for _ in range(count)]
+            connections = [http.client.HTTPConnection(*WEB, timeout=10) for _one in range(count)]
             for _round in range(2):
                 for connection in connections:
                     try:

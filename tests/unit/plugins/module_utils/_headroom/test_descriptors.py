@@ -27,6 +27,9 @@ from ansible_collections.hostcare.remediation.tests.unit.support.children import
 )
 from ansible_collections.hostcare.remediation.tests.unit.support.proc_tree import ProcTree, process
 
+_PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
+
+UNUSED = 700_000 + os.getpid() % 100_000  # a user whom nobody else is at the same time
 root = pytest.mark.skipif(os.geteuid() != 0, reason="changes its user")
 
 
@@ -110,22 +113,22 @@ def test_inotify_of_a_user_is_counted_once_and_told_by_holder() -> None:
             for path in (b"/", b"/etc"):
                 libc.inotify_add_watch(fd, path, 0x100)
         if os.fork() == 0:
+            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # whatever becomes of the test
             os.setsid()
         os.write(tell, b"x")
         signal.pause()
 
-    with sleeping(uid=NOBODY, life=life) as child:
+    with sleeping(uid=UNUSED, life=life):
         for _process in range(2):
             os.read(ready, 1)
         limits = descriptors.inotify_limits(surveyed(), 100)
-        user = "user nobody"
+        user = f"user {UNUSED}"
         by_name = {one.limit_name: one for one in limits if one.scope == user}
         instances, watches = by_name["fs.inotify.max_user_instances"], by_name["fs.inotify.max_user_watches"]
         assert (instances.used, watches.used) == (4, 8)
         most = int(Path("/proc/sys/fs/inotify/max_user_instances").read_text())
         assert instances.limit == most
         assert instances.options == {"fd_leak_sysctl": {"fs.inotify.max_user_instances": 2 * most}}
-        os.kill(int(Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()[0]), signal.SIGKILL)
     os.close(ready)
     os.close(tell)
 
