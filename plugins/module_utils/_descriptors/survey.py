@@ -27,13 +27,17 @@ class Source(t.Protocol):
 
     name: str
 
-    def take(self, with_tokens: bool, is_last: bool) -> Sample: ...
+    def take(self, with_tokens: bool, is_last: bool) -> Sample:
+        """One pass."""
 
-    def recount(self, members: t.Iterable[Member]) -> dict[Identity, int]: ...
+    def recount(self, members: t.Iterable[Member]) -> dict[Identity, int]:
+        """How many descriptors each has by now."""
 
-    def glimpse(self, members: t.Iterable[Member]) -> dict[Identity, dict[str, int]]: ...
+    def glimpse(self, members: t.Iterable[Member]) -> dict[Identity, dict[str, int]]:
+        """How many of each kind."""
 
-    def exe(self, pid: int) -> str: ...
+    def exe(self, pid: int) -> str:
+        """The path of the program, empty where it may not be seen."""
 
 
 def run(request: Request, source: Source | None = None) -> dict[str, t.Any]:
