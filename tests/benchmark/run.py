@@ -22,7 +22,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / ".work" / "collections"))
 
-from ansible_collections.hostcare.remediation.tests.benchmark import listing, purge, semaphores, survey
+from ansible_collections.hostcare.remediation.tests.benchmark import descriptors, listing, purge, semaphores, survey
 from ansible_collections.hostcare.remediation.tests.benchmark.contenders import (
     FIGHTERS,
     LIMIT,
@@ -33,7 +33,7 @@ from ansible_collections.hostcare.remediation.tests.benchmark.contenders import 
 from ansible_collections.hostcare.remediation.tests.benchmark.contest import Try, fight
 
 HOPELESS = 3  # tries after which a peer that has lost them all is left out
-PARTS = ("storms", "listing", "slots", "semaphores", "survey", "purge")
+PARTS = ("storms", "listing", "slots", "semaphores", "survey", "purge", "descriptors")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -57,6 +57,11 @@ def main(arguments: Sequence[str]) -> int:
     if "semaphores" in options.part:
         record["semaphores"] = semaphores.measure(tuple(options.arrays), min(options.tries, 5))
         print("", *semaphores.lines(record["semaphores"]), sep="\n")
+    if "descriptors" in options.part:
+        crowd = (options.holders, options.descriptors)
+        record["descriptors"] = descriptors.measure(*crowd, min(options.tries, 5))
+        print("", *descriptors.lines(record["descriptors"], *crowd), sep="\n")
+        spotless = descriptors.keeps_to_limits(record["descriptors"]) and spotless
     if "survey" in options.part:
         load = (options.processes, options.surveyed_arrays, options.queue_files)
         record["survey"] = survey.measure(*load, min(options.tries, 5))
@@ -65,8 +70,9 @@ def main(arguments: Sequence[str]) -> int:
     if "slots" in options.part:
         record["slots"] = _slots()
     if "purge" in options.part:
+        tries = min(options.tries, 5)
         record["purge"] = purge.measure(
-            options.mails, min(options.tries, 5), options.only, lambda line: print(line, flush=True)
+            options.mails, tries, options.only, options.filesystems, lambda line: print(line, flush=True)
         )
         print(purge.table(record["purge"]))
     options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -82,9 +88,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--only", default="", help="contenders whose label contains this; the C program stays in")
     parser.add_argument("--scenario", nargs="+", choices=[one.name for one in SCENARIOS], default=[])
     parser.add_argument("--slots", type=int, default=2000, help="size of the process table in the storms")
+    parser.add_argument("--filesystems", nargs="+", choices=purge.KINDS, default=list(purge.KINDS), help="to purge on")
     parser.add_argument("--mails", type=int, nargs="+", default=[10000, 100000], help="to purge; 1000000 takes an hour")
     parser.add_argument("--processes", type=int, default=10000, help="to list")
     parser.add_argument("--arrays", type=int, nargs="+", default=[10000, 32000], help="to remove")
+    parser.add_argument("--holders", type=int, default=1000, help="processes that hold descriptors")
+    parser.add_argument("--descriptors", type=int, default=100, help="that each of them holds")
     parser.add_argument("--surveyed-arrays", type=int, default=32000, help="on the host that is surveyed")
     parser.add_argument("--queue-files", type=int, default=1000000, help="in its mail queue")
     parser.add_argument("--timeout", type=float, default=10, help="seconds for one try")
