@@ -180,8 +180,10 @@ class Run(_Purge):
         if options.archive:
             with archive.Writer(options.archive, plan) as writer, Remover(self._removed, options.threads) as remover:
                 self._swap(plan)
-                self._archive(writer)
+                whole = self._archive(writer)
                 self._remove_archived(writer, remover)
+                if not whole:
+                    raise _Late
         else:
             with Remover(self._removed, options.threads) as remover:
                 self._swap(plan)
@@ -221,10 +223,10 @@ class Run(_Purge):
 
     def _remove(self, remover: Remover) -> None:
         for source, victims in self._victims():
+            self.check_clock()
             self._unlink(remover, source, victims)
 
     def _unlink(self, remover: Remover, source: Source, victims: list[Victim]) -> None:
-        self.check_clock()
         self.handed_over += len(victims)
         if self.handed_over > self.options.max_files:
             raise _Stopped(f"more mail came in than max_files={self.options.max_files}: silence its source first.")
@@ -246,9 +248,13 @@ class Run(_Purge):
                 report.tally.keep([(name, UNDELETABLE)])
                 report.refusal = report.refusal or os.strerror(code)
 
-    def _archive(self, writer: archive.Writer) -> None:
-        """Copy all that is to go, in half of the time at the most. Any problem leaves everything where it was."""
+    def _archive(self, writer: archive.Writer) -> bool:
+        """Copy all that is to go, or as much as half of the time is enough for, and say whether that was all.
+
+        Any problem leaves everything where it was.
+        """
         report = self.report
+        whole = True
         try:
             try:
                 for source, victims in self._victims():
@@ -256,7 +262,7 @@ class Run(_Purge):
                     for victim in victims[: self.options.max_files - writer.files]:
                         writer.add(source.fd, victim[0])
             except _Late:
-                pass
+                whole = False
             writer.commit()
         except (OSError, *archive.DAMAGES) as error:
             raise _Stopped(
@@ -265,9 +271,10 @@ class Run(_Purge):
         report.changed = True
         report.archive = writer.facts()
         report.actions.append(f"archived {writer.files} files to {text(writer.path)}")
+        return whole
 
     def _remove_archived(self, writer: archive.Writer, remover: Remover) -> None:
-        """What the archive, read back, holds."""
+        """What the archive, read back, holds: all of it, whatever the time, lest a mail be there twice."""
         members = archive.members(writer.fd)
         while True:
             identities = [(member.name, member.identity) for member in itertools.islice(members, _SLICE)]
@@ -285,7 +292,6 @@ class Run(_Purge):
                     found.setdefault(source, []).append(victim)
             for source, victims in found.items():
                 self._unlink(remover, source, victims)
-        self.check_clock(share=0.5)
 
     def _find(self, name: str, identity: archive.Identity) -> tuple[Source, Victim | None] | None:
         """The directory in which it still is the very file that was archived; no victim where it is another by now."""

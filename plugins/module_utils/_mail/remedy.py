@@ -159,8 +159,13 @@ class _Present:
             report.changed = True
             report.actions.append(f"would bring {self.spool.where(name)} back, which an interrupted run left")
         if self.options.from_archive:
-            with restoring.Restore(self.options.from_archive, self.spool, report) as restore:
-                restore.foresee()
+            maildrop = None if report.steps[0].verdict != directories.RIGHT else self.spool.maildrop()
+            try:
+                with restoring.Restore(self.options.from_archive, self.spool, report) as restore:
+                    restore.foresee(maildrop)
+            finally:
+                if maildrop is not None:
+                    os.close(maildrop)
 
     def _apply(self) -> None:
         report, spool = self.report, self.spool

@@ -53,10 +53,10 @@ class Restore:
     def __exit__(self, *_error: object) -> None:
         os.close(self.directory)
 
-    def foresee(self) -> None:
+    def foresee(self, maildrop: int | None) -> None:
         """What `run` would do."""
         fd = self._archive()
-        files = self._count(fd) if fd is not None else self._staged()
+        files = self._staged() if fd is None else self._count(fd, maildrop)
         self._say(files, "would put {} files from {} back")
 
     def run(self, maildrop: int) -> None:
@@ -100,9 +100,9 @@ class Restore:
             raise Refused(f"from_archive: {text(self.path)} is no file that only root may have written: not taken.")
         return fd
 
-    def _count(self, fd: int) -> int:
+    def _count(self, fd: int, maildrop: int | None) -> int:
         try:
-            return sum(1 for _member in archive.members(fd))
+            return sum(1 for member in archive.members(fd) if not _is_there(maildrop, member))
         except (OSError, *archive.DAMAGES) as error:
             raise Refused(
                 f"from_archive: {text(self.path)} is damaged or no archive of this module ({error})."
@@ -128,7 +128,8 @@ class Restore:
         try:
             labels.copy(maildrop, staging)
             for member in archive.members(fd):
-                _write(staging, member)
+                if not _is_there(maildrop, member):
+                    _write(staging, member)
             _sync(staging)
         finally:
             os.close(staging)
@@ -177,6 +178,20 @@ def staging_of(path: str) -> str:
 
 def unfinished(spool: Spool) -> list[str]:
     return [name for name in spool.aside() if name.startswith(STAGING)]
+
+
+def _is_there(maildrop: int | None, member: archive.Member) -> bool:
+    """Whether the very file that was archived was never removed, as by a run that died in between.
+
+    Its time of change may be another by now: a swap may have moved it to and fro.
+    """
+    if maildrop is None:
+        return False
+    try:
+        found = archive.Identity.of(os.stat(member.name, dir_fd=maildrop, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
+    return found._replace(ctime=member.identity.ctime) == member.identity
 
 
 def _write(directory: int, member: archive.Member) -> None:

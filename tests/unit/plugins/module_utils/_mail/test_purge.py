@@ -152,6 +152,22 @@ def test_when_the_time_is_up_the_rest_is_in_the_queue(
     assert queue.run().result["converged"] is True
 
 
+def test_what_was_archived_in_time_is_removed_whatever_the_time(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(20):
+        queue.write(f"{number:X}")
+    now = [0.0]
+    original = archive.Writer.commit
+
+    def slow(writer: archive.Writer) -> None:
+        original(writer)
+        now[0] = 1000.0
+
+    monkeypatch.setattr(purge.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(archive.Writer, "commit", slow)
+    result = queue.run(time_budget=10.0, archive=str(queue.archives)).result
+    assert (result["removed"], result["partial"], result["converged"], queue.names()) == (20, False, True, [])
+
+
 def test_a_missing_maildrop_is_empty(queue: Queue) -> None:
     queue.maildrop.rmdir()
     for check_mode in (True, False):
@@ -464,6 +480,26 @@ def test_what_is_archived_can_be_put_back_once(queue: Queue) -> None:
         again = queue.run("present", from_archive=path, check_mode=check_mode).result
         assert (again["restored"], again["changed"]) == (0, False)
     assert [one.name for one in queue.archives.iterdir()] == [Path(path).name + restoring.RESTORED]
+
+
+@pytest.mark.parametrize("undone", [False, True])
+def test_what_was_archived_and_never_removed_is_not_put_back(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, undone: bool
+) -> None:
+    for number in range(10):
+        queue.write(f"{number:X}")
+    monkeypatch.setattr(purge.Run, "_remove_archived", lambda *_arguments: os._exit(0))
+    in_a_child(lambda: queue.run(archive=str(queue.archives), swap=True))
+    monkeypatch.undo()
+    if undone:
+        queue.run("present")
+    (queue.path / queue.aside()[0] if queue.aside() else queue.maildrop).joinpath("3").unlink()
+    (path,) = queue.archives.iterdir()
+    foreseen = queue.run("present", from_archive=str(path), check_mode=True).result
+    result = queue.run("present", from_archive=str(path)).result
+    assert result["restored"] == 1
+    assert foreseen["restored"] == (1 if undone else 10), "what is put aside is brought back first"
+    assert queue.names() == sorted(f"{number:X}" for number in range(10))
 
 
 def test_a_file_that_changed_after_it_was_archived_stays(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
