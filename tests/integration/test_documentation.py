@@ -18,6 +18,7 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.hostcare.remediation.plugins.action import triage_report
+from ansible_collections.hostcare.remediation.plugins.module_utils._cron import remedy as cron
 from ansible_collections.hostcare.remediation.plugins.module_utils._descriptors import limits_remedy, survey
 from ansible_collections.hostcare.remediation.plugins.module_utils._descriptors.limits_plan import Wish
 from ansible_collections.hostcare.remediation.plugins.module_utils._descriptors.request import Request
@@ -290,3 +291,35 @@ def test_what_postfix_maildrop_returns(tmp_path: Path, check_mode: bool) -> None
     found = differences(documented("postfix_maildrop"), together, "postfix_maildrop")
     empty = ["leftovers", "partial_reasons"]  # of runs that were cut short: their elements are strings
     assert sorted(found) == [f"postfix_maildrop.{key}: nothing to compare with" for key in empty]
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_what_cron_mailto_returns(tmp_path: Path, check_mode: bool) -> None:
+    for name, content in (
+        ("crontab", b"MAILTO=a\n* * * * * root x\nMAILTO=b\n* * * * * root y\n* * * * * root z"),
+        ("cron.d/app", b"* * * * * root x\n"),
+        ("passwd", b"root:x:0:0::/root:/bin/sh\n"),
+    ):
+        path = tmp_path / "etc" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    table = ProcTree(tmp_path / "proc").table
+
+    def run(**changes: t.Any) -> dict[str, t.Any]:
+        given = {"state": "present", "value": b"", "dialect": "systemd_cron", "scope": ("system",), **changes}
+        report = cron.run(cron.Options(**given, check_mode=check_mode), str(tmp_path), table)
+        return {**report.render(), "msg": report.problem}
+
+    removed = run(state="absent", value=b"a")
+    returned = run()
+    returned["files"] = [
+        {key: before[key] or after[key] for key in after}
+        for before, after in zip(removed["files"], returned["files"], strict=True)
+    ]
+    assert isinstance(returned.pop("changed"), bool)
+    assert returned.pop("msg") == ""
+    found = differences(documented("cron_mailto"), returned, "cron_mailto")
+    empty = [
+        line for line in found if re.search(r"(\]\.(rewritten|removed|warnings)|partial_reasons): nothing to", line)
+    ]
+    assert [line for line in found if line not in empty] == []
