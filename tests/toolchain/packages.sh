@@ -17,11 +17,12 @@ python)
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing="python3 python3-venv"
     ;;
 tests)
-    # To build bombs (gcc libc6-dev), to watch a module (strace), peers to measure against (procps psmisc
-    # lsof, lsfd of util-linux-extra),
+    # To build bombs (gcc libc6-dev), to watch a module (strace), peers to measure against (procps psmisc lsof,
+    # lsfd of util-linux-extra),
     # a private sshd, a browser for the page, and the test hosts (podman with runc and netavark, their images by
     # mmdebstrap).
-    for package in gcc libc6-dev strace procps psmisc lsof util-linux-extra sudo openssh-client openssh-server git shellcheck \
+    for package in gcc libc6-dev strace procps psmisc lsof util-linux-extra \
+        sudo openssh-client openssh-server git shellcheck \
         postgresql \
         chromium fonts-dejavu-core \
         podman runc netavark aardvark-dns iptables mmdebstrap debian-archive-keyring ca-certificates; do

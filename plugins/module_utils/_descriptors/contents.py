@@ -8,15 +8,20 @@ PRIVATE: may change in any release.
 from __future__ import annotations
 
 import collections
+import operator
 import typing as t
 from array import array
+from itertools import compress
 
 from . import kinds
 from .deleted import EXISTS, UNKNOWN, File
 
 _MOST_KNOWN = 4096  # links whose kind is remembered
 _SPECIAL = (kinds.DELETED, kinds.INOTIFY, kinds.IO_URING)  # that are looked at more closely
+_PATHS = (kinds.FILE, kinds.DEVICE)
 _MOST_DELETED = 2000  # deleted files of one process that are asked for their size
+
+_NO_NUMBERS, _NO_HASHES = array("I"), array("q")
 
 Tokens = t.Dict[str, "array[int]"]
 
@@ -43,8 +48,8 @@ class Contents:
         self.numbers = array("I")
         self.hashes = array("q")
         self.prefixes: dict[bytes, int] = {}
-        self.special: dict[str, list[tuple[int, bytes]]] = {}
-        self.deleted: dict[tuple[int, int], File] = {}
+        self.special: t.Sequence[tuple[str, int, bytes]] = ()  # kind, number and link
+        self.deleted: t.Sequence[File] = ()
         self.deleted_unknown = 0
         self.repeated = 0  # descriptors of files that the process had open already
         self.tokens: Tokens | None = {} if with_tokens else None
@@ -53,6 +58,10 @@ class Contents:
     def scale(self) -> float:
         """How many descriptors each one that was looked at stands for."""
         return self.total / self.seen if self.seen and self.is_thinned else 1.0
+
+    def drop_numbers(self) -> None:
+        """They are needed only to compare it with others."""
+        self.numbers, self.hashes = _NO_NUMBERS, _NO_HASHES
 
     def put(self, kind: str, number: int, link: bytes) -> None:
         """One descriptor whose kind is known already."""
@@ -69,23 +78,29 @@ class Contents:
 
     def _count(self, kind: str, link: bytes, count: int) -> None:
         self.counts[kind] = self.counts.get(kind, 0) + count
+        self.add_path(kind, link, count)
+
+    def add_path(self, kind: str, link: bytes, count: int) -> None:
+        """Files are counted by directory too."""
         if kind == kinds.FILE:
             prefix = kinds.prefix_of(link)
             self.prefixes[prefix] = self.prefixes.get(prefix, 0) + count
 
     def judge_deleted(self, ask: t.Callable[[int, bytes], File | str]) -> None:
         """Learn the sizes; a file whose name only ends in the kernel's mark is moved to where it belongs."""
-        named = self.special.get(kinds.DELETED, [])
+        named = [(number, link) for kind, number, link in self.special if kind == kinds.DELETED]
+        files = {}
         self.deleted_unknown = len(named[_MOST_DELETED:])
         for number, link in named[:_MOST_DELETED]:
             answer = ask(number, kinds.path_of_deleted(link))
             if isinstance(answer, File):
-                self.deleted[answer.device, answer.inode] = answer
+                files[answer.device, answer.inode] = answer
             elif answer == EXISTS:
                 self.counts[kinds.DELETED] -= 1
                 self._count(kinds.FILE, link, 1)
             else:
                 self.deleted_unknown += answer == UNKNOWN
+        self.deleted = tuple(files.values())
 
 
 class Gatherer:
@@ -101,33 +116,40 @@ class Gatherer:
             if len(self._known) > _MOST_KNOWN:
                 self._known.clear()
             contents.seen += len(links)
-            held = [(int(link[8:-1]), int(number)) for number, link in zip(numbers, links) if link[:8] == b"socket:["]
-            contents.sockets.extend([inode for inode, _number in held])
-            contents.socket_numbers.extend([number for _inode, number in held])
-            if not held:
+            sockets = [link[:8] == b"socket:[" for link in links]
+            if True in sockets:
+                others = list(map(operator.not_, sockets))
+                contents.sockets.extend([int(link[8:-1]) for link in compress(links, sockets)])
+                contents.socket_numbers.extend(map(int, compress(numbers, sockets)))
+                self._add(contents, list(compress(numbers, others)), list(compress(links, others)), paths)
+            else:
                 self._add(contents, numbers, links, paths)
-            elif len(held) < len(links):
-                others = [(number, link) for number, link in zip(numbers, links) if link[:8] != b"socket:["]
-                self._add(contents, [number for number, _link in others], [link for _number, link in others], paths)
 
     def _add(self, contents: Contents, numbers: list[bytes], links: list[bytes], paths: set[int]) -> None:
         """All but sockets."""
         contents.numbers.extend(map(int, numbers))
         contents.hashes.extend(map(hash, links))
-        known, special = self._known, False
+        known, counts, is_special = self._known, contents.counts, False
         for link, count in collections.Counter(links).items():
             kind = kinds.PIPE if link[:6] == b"pipe:[" else known.get(link)
             if kind is None:
                 kind = known[link] = kinds.kind_of(link)
-            contents._count(kind, link, count)
-            special = special or kind in _SPECIAL
-            if kind in (kinds.FILE, kinds.DEVICE):
+            counts[kind] = counts.get(kind, 0) + count
+            if kind in _PATHS:
+                contents.add_path(kind, link, count)
                 contents.repeated += count - (hash(link) not in paths)
                 paths.add(hash(link))
-        if special or contents.tokens is not None:
-            for number, link in zip(numbers, links):
-                kind = kinds.PIPE if link[:6] == b"pipe:[" else known[link]
-                if kind in _SPECIAL:
-                    contents.special.setdefault(kind, []).append((int(number), link))
-                if contents.tokens is not None:
-                    contents.tokens.setdefault(kind, array("q")).append(hash(number + link))
+            elif kind in _SPECIAL:
+                is_special = True
+        if is_special or contents.tokens is not None:
+            self._add_numbers(contents, numbers, links)
+
+    def _add_numbers(self, contents: Contents, numbers: list[bytes], links: list[bytes]) -> None:
+        special = []
+        for number, link in zip(numbers, links):
+            kind = kinds.PIPE if link[:6] == b"pipe:[" else self._known[link]
+            if kind in _SPECIAL:
+                special.append((kind, int(number), link))
+            if contents.tokens is not None:
+                contents.tokens.setdefault(kind, array("q")).append(hash(number + link))
+        contents.special = (*contents.special, *special)

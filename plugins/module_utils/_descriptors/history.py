@@ -63,11 +63,11 @@ class History:
         for identity, numbers in kinds.items():
             self._series.setdefault(identity, []).append(numbers)
 
-    def growing(self) -> list[Member]:
-        """Who has more by now than at first, those that grew most first."""
+    def changing(self) -> list[Member]:
+        """Who has more by now than at first, or less; those that grew most first."""
         first, now = self.readings[0].members, self._counts[-1]
-        grown = {one: now.get(one, 0) - member.descriptors for one, member in first.items()}
-        return [first[one] for one in sorted(grown, key=lambda one: -grown[one]) if grown[one] > 0]
+        grown = {one: now[one] - member.descriptors for one, member in first.items() if one in now}
+        return [first[one] for one in sorted(grown, key=lambda one: -grown[one]) if grown[one]]
 
     @property
     def several(self) -> bool:

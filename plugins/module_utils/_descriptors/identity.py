@@ -19,7 +19,7 @@ from .members import Distinct, Member
 
 KCMP, INODE = "kcmp", "inode"
 
-_PROBES = 3  # that differ, and two processes share nothing
+_FEW, _STEP = 16, 16  # of more than so many every so many-th is compared
 _INDEX_BITS = 24
 _INDEX = (1 << _INDEX_BITS) - 1
 _PARTS = 4
@@ -55,22 +55,40 @@ class Order:
 
 
 class Identities:
-    """Counts descriptions over the contents of a sample."""
+    """Counts descriptions over the contents of a sample, as they come: parents before their children, and those in the
+    order of their birth."""
 
     def __init__(self, kcmp: Kcmp, members: t.Mapping[int, Member]) -> None:
         self._kcmp = kcmp
         self._compares = kcmp.works
         self._members = members
+        self._parents = {member.parent for member in members.values()}
         self._total = 0
         self._groups: dict[str, int] = {}
+        self._seen: dict[int, Contents] = {}
+        self._siblings: dict[tuple[int, str], Contents] = {}
+
+    def add(self, one: Contents) -> None:
+        """Compare it with its relatives at once, for processes end; what no other will be compared with is dropped."""
+        member = self._members[one.pid]
+        self._total += one.seen
+        self._groups[member.group] = self._groups.get(member.group, 0) + one.seen
+        family = (member.parent, member.name)
+        sibling = self._siblings.get(family)
+        joined: set[int] = set()
+        for relative in (sibling, self._seen.get(member.parent)):
+            if relative is not None:
+                joined |= self._join_two(one, relative, joined)
+        self._join_streams(one, joined)
+        self._siblings[family] = one
+        if one.pid in self._parents:
+            self._seen[one.pid] = one
+        if sibling is not None and sibling.pid not in self._parents:
+            sibling.drop_numbers()
 
     def count(self, contents: t.Sequence[Contents]) -> Distinct:
-        for one in contents:
-            group = self._members[one.pid].group
-            self._total += one.seen
-            self._groups[group] = self._groups.get(group, 0) + one.seen
+        """The sum over all that was added, of which these are the sockets."""
         self._join_sockets(contents)
-        self._join_relatives(contents)
         return Distinct(self._total, self._groups, KCMP if self._compares else INODE)
 
     def _join(self, group: str, others: str) -> None:
@@ -101,30 +119,36 @@ class Identities:
 
     # --- all others ---
 
-    def _join_relatives(self, contents: t.Sequence[Contents]) -> None:
-        """Parents before children, siblings in the order of their birth."""
-        seen: dict[int, Contents] = {}
-        siblings: dict[tuple[int, str], Contents] = {}
-        for one in sorted(contents, key=lambda each: (self._members[each.pid].started, each.pid)):
-            member = self._members[one.pid]
-            family = (member.parent, member.name)
-            joined: set[int] = set()
-            for relative in (siblings.get(family), seen.get(member.parent)):
-                if relative is not None:
-                    joined |= self._join_two(one, relative, joined)
-            self._join_streams(one, joined)
-            seen[one.pid] = siblings[family] = one
-
     def _join_two(self, one: Contents, relative: Contents, joined: set[int]) -> set[int]:
-        common = [number for number in _common(one, relative) if number not in joined]
-        probes = common[:: max(1, len(common) // _PROBES)][:_PROBES]
-        if not any(self._is_same(one.pid, number, relative.pid, number) for number in probes):
-            return set()
-        found = {number for number in common if self._is_same(one.pid, number, relative.pid, number)}
+        common = _common(one, relative)
+        if joined:
+            common = [number for number in common if number not in joined]
+        found = set(self._shared(one.pid, relative.pid, common))
         group, others = self._members[one.pid].group, self._members[relative.pid].group
         for _number in found:
             self._join(group, others)
         return found
+
+    def _shared(self, pid: int, relative: int, numbers: list[int]) -> t.Iterator[int]:
+        """Of many, some are compared, and those between two of which the same is true are taken to be like them: what
+        fork handed on, and what was opened since, lie together."""
+        known: dict[int, bool] = {}
+
+        def same(at: int) -> bool:
+            if at not in known:
+                known[at] = self._is_same(pid, numbers[at], relative, numbers[at])
+            return known[at]
+
+        last = len(numbers) - 1
+        if not any(same(at) for at in {0, last // 2, last} if last >= 0):
+            return
+        marks = sorted({*range(0, last, 1 if last < _FEW else _STEP), *known, last})
+        for start, end in zip(marks, [*marks[1:], last + 1]):
+            low, high = start, end  # like the start up to low, like the end from high on
+            while high - low > 1 and end <= last and same(start) != same(end):
+                middle = (low + high) // 2
+                low, high = (middle, high) if same(middle) == same(start) else (low, middle)
+            yield from numbers[start:high] if same(start) else numbers[high:end]
 
     def _join_streams(self, one: Contents, joined: set[int]) -> None:
         """Input, output and errors of a daemon are often one."""

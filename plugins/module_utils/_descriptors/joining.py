@@ -66,18 +66,19 @@ class Joiner:
 
     def _name(self, wanted: _Wanted) -> None:
         """What is in no table: neither bound nor connected, of a family without a table, or closed by now."""
-        for contents, inode, number in wanted.not_found():
-            row = self._named_row(contents.pid, number)
+        for contents, inode in wanted.not_found():
+            row = self._named_row(contents, inode)
             self._add(contents, row, 1)
             if contents.tokens is not None:
                 contents.tokens.setdefault(row.kind, array("q")).append(inode)
 
-    def _named_row(self, pid: int, number: int) -> Row:
+    def _named_row(self, contents: Contents, inode: int) -> Row:
         self._named += 1
         if self._named > _MOST_NAMED:
             return sockets.UNKNOWN
+        number = contents.socket_numbers[contents.sockets.index(inode)]
         try:
-            name = os.getxattr(f"{self._tables.root}/{pid}/fd/{number}", _PROTOCOL)
+            name = os.getxattr(f"{self._tables.root}/{contents.pid}/fd/{number}", _PROTOCOL)
         except (OSError, AttributeError):
             return sockets.UNKNOWN
         return sockets.of_name(name.rstrip(b"\0").decode("ascii", "replace"))
@@ -126,13 +127,11 @@ class _Wanted:
         self.left = left
         return counts
 
-    def not_found(self) -> t.Iterator[tuple[Contents, int, int]]:
-        """Process, inode and number of each that no table had."""
-        for index, one in enumerate(self.members if self.left else ()):
-            for inode, number in zip(one.sockets, one.socket_numbers):
-                bounds = self._bounds[inode % _PARTS : inode % _PARTS + 2]
-                if not self._found[bisect_left(self._pairs, inode << _BITS | index, *bounds)]:
-                    yield one, inode, number
+    def not_found(self) -> t.Iterator[tuple[Contents, int]]:
+        """Process and inode of each that no table had."""
+        for pair, was_found in zip(self._pairs, self._found):
+            if not was_found:
+                yield self.members[pair & _MASK], pair >> _BITS
 
 
 def _every(members: t.Sequence[Contents], part: int) -> t.Iterator[tuple[int, int]]:

@@ -110,7 +110,12 @@ class Names:
     def __init__(self, table: ProcessTable) -> None:
         self._table = table
         self._users: dict[int, str] = {}
+        self._names: dict[bytes, str] = {}
         self._places: dict[tuple[int, int, int, bytes], tuple[str, str]] = {}
+
+    def name(self, process: Process) -> str:
+        """One and the same for all that have it."""
+        return self._names.setdefault(process.comm, process.name)
 
     def user_and_unit(self, process: Process) -> tuple[str, str]:
         key = (process.sid, process.pgid, process.owner, process.comm)

@@ -99,18 +99,19 @@ class _Look:
         at = time.monotonic()
         members = self._members()
         host = self._host()
-        contents = self._contents(members, with_tokens)
+        by_pid = {member.pid: member for member in members}
+        identities = Identities(self.source.kcmp, by_pid) if is_last else None
+        contents = self._contents(members, with_tokens, identities)
         joiner = Joiner(self.tables)
         for one in contents:
             joiner.add(one)
         joiner.join(self.deadline)
         self._judge_deleted(contents)
         self._explain()
-        by_pid = {member.pid: member for member in members}
         for one in contents:
             if not one.is_thinned:  # the later count, so that it is the sum of its kinds
                 by_pid[one.pid] = by_pid[one.pid]._replace(descriptors=one.seen)
-        distinct = Identities(self.source.kcmp, by_pid).count(contents) if contents and is_last else None
+        distinct = identities.count(contents) if contents and identities is not None else None
         return Sample(
             at,
             {member.identity: member for member in by_pid.values()},
@@ -162,7 +163,7 @@ class _Look:
             process.pid,
             process.start,
             process.ppid,
-            process.name,
+            names.name(process),
             user,
             unit,
             group,
@@ -189,21 +190,21 @@ class _Look:
 
     # --- what they are ---
 
-    def _contents(self, members: list[Member], with_tokens: bool) -> list[Contents]:
+    def _contents(self, members: list[Member], with_tokens: bool, identities: Identities | None) -> list[Contents]:
+        """Of the largest as many as may be looked at, in the order of their birth."""
         gatherer = Gatherer()
-        budget = self.request.max_links
-        most = budget if sum(one.descriptors for one in members) <= budget else budget // 4
         found: list[Contents] = []
-        for seen, member in enumerate(members):
-            if not budget or time.monotonic() > self.deadline:
-                self._say_what_was_left_out(len(members) - seen)
+        chosen = self._chosen(members)
+        for seen, (member, most) in enumerate(sorted(chosen, key=lambda one: (one[0].started, one[0].pid))):
+            if time.monotonic() > self.deadline:
+                self._say_what_was_left_out("the time budget ended", "time_budget", len(chosen) - seen)
                 break
-            own = min(most, budget)
-            contents = Contents(member.pid, member.descriptors, with_tokens, member.descriptors > own)
-            gatherer.gather(contents, self.tables.links(self.holdings[member.pid], own))
-            budget -= min(contents.seen, budget)
+            contents = Contents(member.pid, member.descriptors, with_tokens, member.descriptors > most)
+            gatherer.gather(contents, self.tables.links(self.holdings[member.pid], most))
             if contents.seen:
                 found.append(contents)
+                if identities is not None:
+                    identities.add(contents)
         thinned = sum(1 for one in found if one.is_thinned)
         if thinned:
             self.gaps.append(
@@ -211,18 +212,28 @@ class _Look:
             )
         return found
 
-    def _say_what_was_left_out(self, left: int) -> None:
-        if self.request.max_links:
-            late = time.monotonic() > self.deadline
-            what, option = ("the time budget ended", "time_budget") if late else ("max_links was reached", "max_links")
-            self.gaps.append(
-                f"{what} before the kinds of the {left} smallest holders were read: raise {option} to see them"
-            )
+    def _chosen(self, members: list[Member]) -> list[tuple[Member, int]]:
+        """Whose links are read, and how many of each at the most: none may take them all from the others."""
+        left = self.request.max_links
+        most = left if sum(one.descriptors for one in members) <= left else left // 4
+        chosen = []
+        for member in members:
+            own = min(most, left)
+            if own <= 0:
+                break
+            chosen.append((member, own))
+            left -= min(member.descriptors, own)
+        if len(chosen) < len(members) and self.request.max_links:
+            self._say_what_was_left_out("max_links was reached", "max_links", len(members) - len(chosen))
+        return chosen
+
+    def _say_what_was_left_out(self, what: str, option: str, left: int) -> None:
+        self.gaps.append(f"{what} before the kinds of {left} holders were read: raise {option} to see them")
 
     def _judge_deleted(self, contents: list[Contents]) -> None:
         sizes = Sizes(self.tables)
         for one in contents:
-            if kinds.DELETED in one.special and time.monotonic() < self.deadline:
+            if one.special and time.monotonic() < self.deadline:
                 one.judge_deleted(functools.partial(sizes.of, self.holdings[one.pid]))
 
     # --- what no descriptor stands for ---
@@ -267,7 +278,7 @@ class _Look:
         lines it has."""
         order = Order(self.source.kcmp)
         for one in contents:
-            for number, _link in one.special.get(kind, ()):
+            for _kind, number, _link in (special for special in one.special if special[0] == kind):
                 if order.is_new((one.pid, number)):
                     told = pattern.findall(self.tables.info(self.holdings[one.pid], number) or b"")
                     yield one.pid, int(told[0]) if pattern.groups and told else len(told)

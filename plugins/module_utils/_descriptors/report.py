@@ -243,7 +243,7 @@ def _files(contents: t.Iterable[Contents]) -> list[Entry]:
 def _deleted(contents: t.Sequence[Contents]) -> Entry:
     files: dict[tuple[int, int], File] = {}
     for one in contents:
-        files.update(one.deleted)
+        files.update({(file.device, file.inode): file for file in one.deleted})
     largest = sorted(files.values(), key=lambda one: (-one.bytes, one.path))[:_MOST_DELETED]
     return {
         "descriptors": sum(one.counts.get("deleted", 0) for one in contents),

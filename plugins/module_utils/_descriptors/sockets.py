@@ -66,12 +66,12 @@ class Table:
     def entries(self, lines: t.Iterable[bytes]) -> t.Iterator[tuple[bytes, int]]:
         lines = iter(lines)
         next(lines, None)  # the heading
-        column = self.inode_column
+        column, key_of, known = self.inode_column, self._key, self._numbers
         for line in lines:
             fields = line.split(None, column + 1)
             if len(fields) > column:
-                key = self._key(fields)
-                number = self._numbers.get(key)
+                key = key_of(fields)
+                number = known.get(key)
                 yield fields[column], self._number(key) if number is None else number
 
     def _number(self, key: _Key) -> int:

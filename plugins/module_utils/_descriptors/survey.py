@@ -37,7 +37,7 @@ class Source(t.Protocol):
         """How many of each kind."""
 
     def exe(self, pid: int) -> str:
-        """The path of the program, empty where it may not be seen."""
+        """The program's path, empty where it may not be seen."""
 
 
 def run(request: Request, source: Source | None = None) -> dict[str, t.Any]:
@@ -81,5 +81,5 @@ def _count_meanwhile(history: History, source: Source, sample: Sample, since: fl
     for part in range(1, _COUNTS_BETWEEN + 1):
         time.sleep(max(0.0, since + pause * part / (_COUNTS_BETWEEN + 1) - time.monotonic()))
         history.add_counts(source.recount(sample.members.values()))
-        history.add_glimpse(source.glimpse(history.growing()))
+        history.add_glimpse(source.glimpse(history.changing()))
     time.sleep(max(0.0, since + pause - time.monotonic()))

@@ -28,13 +28,18 @@ _SYS_KCMP = {
 class Holding(t.NamedTuple):
     """How many descriptors a process has; ``owner`` is its effective user, root where it is not dumpable (proc(5)).
 
-    ``path`` is the directory of the table below ``/proc``: that of another thread where the first one has ended.
+    ``thread`` is another one that has the table, where the first has ended.
     """
 
     pid: int
     descriptors: int
     owner: int
-    path: str
+    thread: int = 0
+
+    @property
+    def path(self) -> str:
+        """The directory of the table below ``/proc``."""
+        return f"{self.pid}/task/{self.thread}/fd" if self.thread else f"{self.pid}/fd"
 
 
 class DescriptorTables:
@@ -57,32 +62,32 @@ class DescriptorTables:
 
     def holding(self, pid: int | str) -> Holding | None:
         """None for a process that is gone, holds nothing, or whose table may not be counted."""
-        path = f"{pid}/fd"
+        path = f"{self.root}/{pid}/fd"
+        thread = 0
         try:
-            found = os.stat(f"{self.root}/{path}")
-            count = found.st_size if self.has_sizes else len(os.listdir(f"{self.root}/{path}"))
+            found = os.stat(path)
+            count = found.st_size if self.has_sizes else len(os.listdir(path))
             if not count:
-                path, count = self._of_another_thread(pid)
+                thread, count = self._of_another_thread(pid)
         except OSError as error:
             self._note(error)
             return None
-        return Holding(int(pid), count, found.st_uid, path) if count else None
+        return Holding(int(pid), count, found.st_uid, thread) if count else None
 
-    def _of_another_thread(self, pid: int | str) -> tuple[str, int]:
+    def _of_another_thread(self, pid: int | str) -> tuple[int, int]:
         """A first thread that has ended shows an empty table; the others still have theirs."""
         tasks = f"{self.root}/{pid}/task"
         if os.stat(tasks).st_nlink <= 3:  # ".", ".." and one thread
-            return "", 0
+            return 0, 0
         for tid in os.listdir(tasks):
-            path = f"{pid}/task/{tid}/fd"
             try:
-                count = len(os.listdir(f"{self.root}/{path}"))
+                count = len(os.listdir(f"{tasks}/{tid}/fd"))
             except OSError as error:
                 self._note(error)
                 continue
             if count:
-                return path, count
-        return "", 0
+                return int(tid), count
+        return 0, 0
 
     def links(self, holding: Holding, most: int) -> t.Iterator[tuple[list[bytes], list[bytes]]]:
         """Numbers and what they name, some thousand at a time. Of more than ``most`` every n-th number is read."""
@@ -128,7 +133,7 @@ class DescriptorTables:
     def lines(self, path: str) -> t.Iterator[bytes]:
         """The lines of a file below the root, one by one: a table of sockets may have a million."""
         try:
-            with open(f"{self.root}/{path}", "rb", buffering=1 << 17) as file:
+            with open(f"{self.root}/{path}", "rb", buffering=1 << 15) as file:
                 yield from file
         except OSError as error:
             self._note(error)

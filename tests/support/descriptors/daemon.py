@@ -140,7 +140,7 @@ def flicker() -> None:
     say()
     while True:
         moment = [
-            open_one(kind) for kind in ("eventfd", "memfd", "file", "deleted") for _ in range(random.randint(5, 60))
+            open_one(kind) for kind in ("eventfd", "memfd", "file", "deleted") for _one in range(random.randint(5, 60))
         ]
         time.sleep(random.random() / 5)
         for fd in moment:
@@ -240,8 +240,9 @@ def hungry(file: str) -> None:
             while True:
                 KEPT.append(os.open("/dev/null", os.O_RDONLY))
         os.close(KEPT.pop())  # type: ignore[arg-type]
-        with open(file, "w", encoding="ascii") as told:
-            told.write(str(len(KEPT)))
+        told = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.write(told, b"%d" % len(KEPT))
+        os.close(told)
         time.sleep(0.02)
 
 

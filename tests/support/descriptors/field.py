@@ -5,16 +5,24 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 from ansible_collections.hostcare.remediation.tests.support.storm import Arena
 
 from .programs import DAEMON, program, tool_command
 
 ROOM = 3000
+
+
+class Cost(NamedTuple):
+    out: bytes
+    cpu_seconds: float
+    peak_kib: int
 
 
 @final
@@ -61,6 +69,16 @@ class Field:
         assert done.returncode == 0, done.stderr.decode()
         found: dict[str, Any] = json.loads(done.stdout)
         return found
+
+    def cost_of(self, command: Sequence[str]) -> Cost:
+        """Run a program to its end: what it said, its processor time and its memory."""
+        process = self.arena.start(command, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        out = process.stdout.read()
+        _pid, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode in (0, 1), command
+        return Cost(out, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
 
     def output(self, *command: str) -> str:
         """What a peer says, run inside."""

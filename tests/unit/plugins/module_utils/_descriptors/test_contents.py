@@ -57,7 +57,7 @@ def test_kinds_places_and_numbers(part: int) -> None:
     assert list(found.socket_numbers) == [3, 12, 13]
     assert list(found.numbers) == [0, 1, 4, 5, 6, 7, 8, 9, 10, 11]
     assert found.prefixes == {b"/var/log/app": 3}
-    assert found.special == {"deleted": [(10, b"/var/log/old.log (deleted)")], "inotify": [(11, b"anon_inode:inotify")]}
+    assert found.special == (("deleted", 10, b"/var/log/old.log (deleted)"), ("inotify", 11, b"anon_inode:inotify"))
     assert found.repeated == 2  # /dev/null and a.log
     assert (found.seen, found.scale) == (13, 1.0)
 
@@ -90,7 +90,7 @@ ANSWERS = {1: File(1, 2, 4096, "/a"), 2: File(1, 2, 4096, "/a"), 3: UNKNOWN, 4: 
 def test_sizes_of_deleted_files() -> None:
     found = gather(dict.fromkeys(ANSWERS, b"/srv/x (deleted)"))
     found.judge_deleted(lambda number, _path: ANSWERS[number])
-    assert sorted(found.deleted) == [(1, 2), (1, 3)]
+    assert [(file.device, file.inode) for file in found.deleted] == [(1, 2), (1, 3)]
     assert found.deleted_unknown == 1
     assert found.counts == {"deleted": 5, "file": 1}
     assert found.prefixes == {b"/srv": 1}
@@ -172,18 +172,19 @@ def test_a_fall_in_between_is_seen_by_kind() -> None:
     history = watched(look(0, held(10)))
     for count in (30, 12):
         history.add_counts({(7, 1): count})
-        assert [one.pid for one in history.growing()] == [7]
+        assert [one.pid for one in history.changing()] == [7]
         history.add_glimpse({(7, 1): {"eventfd": count}})
     history.add(look(10, held(35)))
     assert history.case_of([(7, 1)]).falls == {"eventfd": 18}
     assert watched(look(0, held(10)), look(10, held(20))).case_of([(7, 1)]).falls is None
 
 
-def test_who_has_not_grown_is_not_looked_at_in_between() -> None:
-    history = watched(look(0, {0: b"/a"}))
-    for now in ({(7, 1): 1}, {(7, 1): 0}, {}):
-        history.add_counts(now)
-        assert history.growing() == []
+def test_who_has_not_changed_is_not_looked_at_in_between() -> None:
+    history = watched(sample(0, *((member(pid, 10), None) for pid in (7, 8, 9))))
+    history.add_counts({(7, 1): 9, (8, 1): 10, (9, 1): 11})
+    assert [one.pid for one in history.changing()] == [9, 7]
+    history.add_counts({})
+    assert history.changing() == []
 
 
 def test_a_number_that_was_given_again_is_another_process() -> None:

@@ -44,7 +44,10 @@ def distinct(processes: t.Sequence[Process], kcmp: Kcmp, groups: t.Sequence[str]
         members[process.pid] = Member(
             process.pid, process.start, process.ppid, process.name, "", "", group, found.seen, 1, None, None
         )
-    return Identities(kcmp, members).count(contents)
+    identities = Identities(kcmp, members)
+    for one in sorted(contents, key=lambda each: (members[each.pid].started, each.pid)):
+        identities.add(one)
+    return identities.count(contents)
 
 
 def own() -> Process:
@@ -162,3 +165,45 @@ def test_what_has_gone_from_an_order_does_not_stand_in_the_way() -> None:
     finally:
         for fd in fds[1::2]:
             os.close(fd)
+
+
+class Counting(Kcmp):
+    """Says the same of those numbers that it was told."""
+
+    works = True  # type: ignore[assignment]
+
+    def __init__(self, same: t.Collection[int]) -> None:
+        super().__init__()
+        self.same = same
+
+    def order(self, one: tuple[int, int], other: tuple[int, int]) -> int | None:
+        self.calls += 1
+        return 0 if one[1] == other[1] and one[1] in self.same else 1
+
+
+def related(same: t.Collection[int], count: int) -> tuple[int, int]:
+    """Of a child with as many descriptors like its parent's: how many count anew, and after how many calls."""
+    kcmp = Counting(same)
+    members = {
+        pid: Member(pid, pid, pid - 1, "app", "", "", "all", count, 1, None, None) for pid in (100, 101)
+    }  # fmt: skip
+    identities = Identities(kcmp, members)
+    for pid in members:
+        contents = Contents(pid, count)
+        numbers = [b"%d" % number for number in range(10, 10 + count)]
+        Gatherer().gather(contents, [(numbers, [b"anon_inode:[eventfd]"] * count)])
+        identities.add(contents)
+    return identities.count([]).total - count, kcmp.calls
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 16, 17, 100, 1000])
+def test_those_that_fork_handed_on_lie_together(count: int) -> None:
+    for shared in {0, 1, min(2, count), count // 3, count // 2, count - 1, count}:
+        for same in (range(10, 10 + shared), range(10 + count - shared, 10 + count)):
+            own, calls = related(same, count)
+            assert own == count - len(same), (count, same)
+            assert calls <= 3 + max(16, count // 16 + 10)
+
+
+def test_of_a_few_each_is_compared() -> None:
+    assert related(range(10, 26, 2), 16)[0] == 8

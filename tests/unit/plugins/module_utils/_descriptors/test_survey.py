@@ -30,6 +30,8 @@ from ansible_collections.hostcare.remediation.tests.unit.support.children import
     wait_for,
 )
 
+_PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
+
 
 def look(*pids: int, **options: t.Any) -> dict[str, t.Any]:
     if pids:
@@ -124,6 +126,7 @@ def test_inotify_is_counted_for_its_user_once() -> None:
             for path in (b"/", b"/etc", b"/tmp"):
                 libc.inotify_add_watch(fd, path, 0x100)
         if os.fork() == 0:
+            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # whatever becomes of the test
             os.setsid()
         signal.pause()
 
@@ -137,8 +140,6 @@ def test_inotify_is_counted_for_its_user_once() -> None:
         limit = int(Path("/proc/sys/fs/inotify/max_user_instances").read_text())
         assert user["inotify_instances_limit"] == limit
         assert look(*pids, near_limit=3 / limit)["users"][0]["verdict"] == "near_limit"
-        for pid in pids[1:]:
-            os.kill(pid, 9)
 
 
 def family(pid: int) -> list[int]:
