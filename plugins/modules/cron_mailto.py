@@ -356,6 +356,8 @@ def options_of(module: AnsibleModule) -> remedy.Options:
     for path in given["paths"] or []:
         if not path.startswith("/"):
             raise Refused(f"paths: {path} is not an absolute path.")
+    if given["state"] == "present" and given["mailto"] is None:  # null counts as given to required_if
+        raise Refused('mailto is null, which state=present cannot set: nobody is "".')
     return remedy.Options(
         state=given["state"],
         value=remedy.value_of(given["mailto"]),

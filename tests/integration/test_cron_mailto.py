@@ -103,7 +103,7 @@ def test_what_cannot_be_done_safely_fails_and_the_rest_is_done(host: Host) -> No
     "options,message",
     [
         ({"mailto": "a b"}, "mailto: 'a b' is not an address that cron daemons mail to"),
-        ({"mailto": None}, "state is present but all of the following are missing: mailto"),
+        ({"mailto": None}, "mailto is null, which state=present cannot set"),
         ({"paths": ["etc/crontab"]}, "paths: etc/crontab is not an absolute path"),
         ({"scope": ["system"]}, "parameters are mutually exclusive: scope|paths"),
         ({"max_files": 0}, "1 crontabs would be rewritten, which is more than max_files (0)"),

@@ -24,6 +24,8 @@ class CallbackModule(CallbackBase):
 
     def _print(self, result: t.Any, status: str) -> None:
         data = json.loads(self._dump_results(result._result, indent=0, serialize=True))
+        if "diff" in result._result:  # which the dump leaves out
+            data["diff"] = result._result["diff"]
         # ansible-core 2.19 and later keep warnings as objects, and out of the dump
         warnings = getattr(result, "warnings", None) or result._result.get("warnings") or []
         data["warnings"] = [warning if isinstance(warning, str) else warning.event.msg for warning in warnings]
