@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,20 @@ from ansible_collections.hostcare.remediation.tests.support.mounts import empty
 from ansible_collections.hostcare.remediation.tests.support.operators import Operator
 from ansible_collections.hostcare.remediation.tests.support.slots import Login
 from ansible_collections.hostcare.remediation.tests.support.sshd import PrivateSshd
+
+
+@pytest.fixture
+def show(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Print a text at the end of the run, whichever of the workers it comes from."""
+    return lambda text: request.node.user_properties.append(("shown", text))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        for name, text in report.user_properties:
+            if name == "shown" and report.when == "call":
+                terminalreporter.section(report.nodeid)
+                terminalreporter.write_line(text)
 
 
 @pytest.fixture

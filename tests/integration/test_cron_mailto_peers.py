@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import typing as t
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -144,7 +145,7 @@ def table(scores: dict[tuple[str, str], Score]) -> str:
     return "\n".join(lines)
 
 
-def test_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_side_by_side(tmp_path: Path, show: Callable[[str], None]) -> None:
     old = tmp_path / "old"
     old.mkdir()
     for name in CORPUS:
@@ -160,8 +161,7 @@ def test_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         new = tmp_path / f"ours-{daemon}"
         shutil.copytree(old, new)
         scores[daemon, OURS] = score(daemon, tmp_path / "cells", old, new, *by_us(new, daemon))
-    with capsys.disabled():
-        print(f"\n{table(scores)}")
+    show(table(scores))
     for daemon in DAEMONS:
         ours = scores[daemon, OURS]
         assert ours[1:] == (0,) * 6

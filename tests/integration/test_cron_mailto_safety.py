@@ -10,6 +10,7 @@ import random
 import signal
 import time
 import typing as t
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -148,11 +149,10 @@ def newest(host: Host) -> str:
 
 
 def test_killed_at_any_moment_each_crontab_is_the_old_or_the_new_one(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, show: Callable[[str], None]
 ) -> None:
     halves, drafts = kill_at_random(Host(tmp_path), KILLS, seed=4)
-    with capsys.disabled():
-        print(f"\n{KILLS} runs killed: {halves} with some crontabs written and some not, {drafts} with a draft left")
+    show(f"{KILLS} runs killed: {halves} with some crontabs written and some not, {drafts} with a draft left")
     assert halves > KILLS // 20
     assert drafts > 0
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from ansible_collections.hostcare.remediation.tests.support.slots import LEAN, RAW, Login, measure, table
@@ -29,10 +31,9 @@ def test_with_sudo_no_more_than_raw(sudoer: Login, live: bool) -> None:
 
 
 @pytest.mark.once
-def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table(show: Callable[[str], None]) -> None:
     rows = measure()
-    with capsys.disabled():
-        print(f"\n{table(rows)}")
+    show(table(rows))
     by_task = {row.task: row for row in rows}
     raw, pipelined = by_task["raw, a shell builtin"], by_task["ping, pipelined"]
     assert raw.live == 1
