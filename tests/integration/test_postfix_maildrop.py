@@ -23,6 +23,11 @@ pytestmark = pytest.mark.once
 
 SPOOL = "/var/spool/postfix"
 ARCHIVES = "/var/backups/hostcare"
+_CLEAR = f"""
+cd {SPOOL} && rm -rf {ARCHIVES} maildrop.* /var/mail/*
+find maildrop incoming active deferred defer hold bounce corrupt -type f -delete
+: >/var/log/mail.log
+"""
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +42,7 @@ def machine() -> Iterator[PostfixHost]:
 def host(machine: PostfixHost) -> Iterator[PostfixHost]:
     """Postfix is stopped, its queues are empty, nothing was archived."""
     yield machine
-    machine.stop()
-    machine.run("sh", "-c", f"postsuper -d ALL; rm -rf {ARCHIVES} {SPOOL}/maildrop.* /var/mail/*", check=False)
-    machine.run("sh", "-c", f"rm -f {SPOOL}/maildrop/* {SPOOL}/defer/*/* /var/log/mail.log", check=False)
-    machine.run("install", "-o", "postfix", "-m", "0644", "/dev/null", "/var/log/mail.log")
+    machine.run("sh", "-c", f"kill -9 -1; {_CLEAR}", check=False)
 
 
 def reasons(result: dict[str, t.Any]) -> dict[str, int]:
@@ -259,20 +261,38 @@ def test_what_set_permissions_leaves_is_right(host: PostfixHost) -> None:
     assert [one["verdict"] for one in result["objects"]][:2] == ["right", "right"], result["objects"]
 
 
-def test_postdrops_that_wait_for_the_directory_go_on(host: PostfixHost) -> None:
-    """The storm: without its directory postdrop tries for ever, every ten seconds."""
+def test_orphaned_postdrops_end_by_their_age_and_all_others_go_on(host: PostfixHost) -> None:
+    """The storm: without its directory postdrop tries for ever, every ten seconds, also when its sendmail was killed."""
     host.run("rm", "-rf", f"{SPOOL}/maildrop")
-    waiting = [host.popen("sendmail", "alice", user="alice") for _number in range(5)]
+    waiting = [host.popen("sendmail", "alice", user=user) for user in ("alice",) * 5 + ("root",) * 3]
     for sendmail in waiting:
         assert sendmail.stdin is not None
         sendmail.stdin.write(b"Subject: patient\n\nx\n")
         sendmail.stdin.close()
-    host.wait_for(lambda: len(host_pids(host, "postdrop")) == 5, "five that wait")
+    host.wait_for(lambda: len(host_pids(host, "postdrop")) == 8, "eight that wait")
+    for pid in host_pids(host, "sendmail"):
+        if Path(f"/proc/{pid}").stat().st_uid == 0:
+            os.kill(pid, signal.SIGKILL)
+    ancestry = "postdrop < sh"  # PID 1 of that host
+    host.wait_for(lambda: rogues(host, ancestry, "1s", check_mode=True) == 3, "three orphans")
+    assert rogues(host, ancestry, "1h") == 0
+    assert rogues(host, ancestry, "1s") == 3
+    assert len(host_pids(host, "postdrop")) == 5
     assert host.module()["converged"] is True
     assert host.module("present")["converged"] is True
-    for sendmail in waiting:
+    for sendmail in waiting[:5]:
         assert sendmail.wait(30) == 0
     assert list(host.queue().values()) == ["alice"] * 5
+
+
+def rogues(host: PostfixHost, ancestry: str, min_age: str, **options: t.Any) -> int:
+    """How many rogue_process ended there."""
+    wanted = {"state": "terminated", "selector": {"ancestry": ancestry, "min_age": min_age}, **options}
+    ladder = {"signals": [signal.SIGTERM, signal.SIGINT], "grace_period": 5}
+    command = ["python3", str(ROOT / "tests/support/remedy_tool.py"), json.dumps(wanted | ladder)]
+    found = json.loads(host.run(*command, text="\n").splitlines()[-1])
+    assert found.get("problem") == "", found
+    return int(found["matched"])
 
 
 @pytest.mark.parametrize("maker", ["postfix", "ours"])
