@@ -260,7 +260,7 @@ def test_what_set_permissions_leaves_is_right(host: PostfixHost) -> None:
 
 
 def test_orphaned_postdrops_end_by_their_age_and_all_others_go_on(host: PostfixHost) -> None:
-    """The storm: without its directory postdrop tries for ever, every ten seconds, also when its sendmail was killed."""
+    """The storm: without its directory postdrop tries for ever, every ten seconds, its sendmail dead or not."""
     host.run("rm", "-rf", f"{SPOOL}/maildrop")
     waiting = [host.popen("sendmail", "alice", user=user) for user in ("alice",) * 5 + ("root",) * 3]
     for sendmail in waiting:

@@ -162,7 +162,7 @@ class PostfixHost:
 
     def stop(self) -> None:
         """As `postfix stop` does, which takes seconds to look whether it has."""
-        script = 'kill $1 && while kill -0 $1; do sleep 0.05; done; true'
+        script = "kill $1 && while kill -0 $1; do sleep 0.05; done; true"
         pid = self.path("/var/spool/postfix/pid/master.pid")
         if pid.exists():
             self.run("sh", "-c", script, "sh", pid.read_text().strip())
