@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import json
@@ -59,35 +60,35 @@ def job(name: str) -> bytes:
     return b"@reboot root /job " + name.encode()
 
 
-def run_peer(module: str, arguments: dict[str, t.Any], path: str, commands: str) -> bool | None:
-    """Whether it says that it changed the crontab; None where it failed."""
+def by_peer(peer: str, directory: Path, commands: str) -> tuple[int, int]:
+    """The crontabs it could not do, and those that it is not done with after the first run."""
+    name, arguments = PEERS[peer]
 
-    def work() -> bool | None:
+    def work() -> list[list[bool | None]]:
         sys.path.insert(0, str(THIRD_PARTY))
         os.environ["PATH"] = commands
         importlib.import_module("ansible_collections").__path__.append(str(THIRD_PARTY / "ansible_collections"))
-        given = {"ANSIBLE_MODULE_ARGS": arguments | {"cron_file": path}}
-        basic._ANSIBLE_ARGS = json.dumps(given).encode()
         basic._ANSIBLE_PROFILE = "legacy"  # how results are written, from ansible-core 2.19 on
-        said = sys.stdout = io.StringIO()
-        try:
-            importlib.import_module(module).main()
-        except SystemExit as end:
-            return None if end.code else bool(json.loads(said.getvalue())["changed"])
-        except BaseException:  # a traceback is what the user would see
-            return None
-        return None
+        module = importlib.import_module(name)
+        paths = [str(directory / tab) for tab in sorted(CORPUS)]
+        return [[run_peer(module, arguments | {"cron_file": path}) for _run in range(2)] for path in paths]
 
-    return in_child(work)
-
-
-def by_peer(peer: str, directory: Path, commands: str) -> tuple[int, int]:
-    """The crontabs it could not do, and those that it is not done with after the first run."""
-    module, arguments = PEERS[peer]
-    outcomes = [
-        [run_peer(module, arguments, str(directory / name), commands) for _run in range(2)] for name in sorted(CORPUS)
-    ]
+    outcomes = in_child(work, seconds=120)
     return sum(first is None for first, _second in outcomes), sum(bool(second) for _first, second in outcomes)
+
+
+def run_peer(module: t.Any, arguments: dict[str, t.Any]) -> bool | None:
+    """Whether it says that it changed the crontab; None where it failed."""
+    basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode()
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            module.main()
+    except SystemExit as end:
+        return None if end.code else bool(json.loads(said.getvalue())["changed"])
+    except BaseException:  # a traceback is what the user would see
+        return None
+    return None
 
 
 def by_us(directory: Path, daemon: str) -> tuple[int, int]:
@@ -125,10 +126,12 @@ def other_lines(raw: bytes, dialect: str) -> list[bytes]:
     return [line.raw for line in lines if not line.sets_mailto and (line.kind != BLANK or line.raw.strip())]
 
 
-def score(daemon: str, home: Path, old: Path, new: Path, failed: int, restless: int) -> Score:
+def score(
+    daemon: str, home: Path, before: tuple[set[str], set[str]], old: Path, new: Path, failed: int, restless: int
+) -> Score:
     dialect = DAEMONS[daemon][1]
-    ran, mailed = outcome(daemon, home / "before", old)
-    ran_now, mailed_now = outcome(daemon, home / "after", new)
+    ran, mailed = before
+    ran_now, mailed_now = outcome(daemon, home, new)
     touched = sum(
         other_lines((old / name).read_bytes(), dialect) != other_lines((new / name).read_bytes(), dialect)
         for name in CORPUS
@@ -150,17 +153,18 @@ def test_side_by_side(tmp_path: Path, show: Callable[[str], None]) -> None:
     old.mkdir()
     for name in CORPUS:
         (old / name).write_bytes(crontab(name, job))
+    before = {daemon: outcome(daemon, tmp_path / "cell", old) for daemon in DAEMONS}
     scores: dict[tuple[str, str], Score] = {}
     for peer in PEERS:
         new = tmp_path / peer
         shutil.copytree(old, new)
         done = by_peer(peer, new, f"{root('bookworm')}/usr/bin")
         for daemon in DAEMONS:
-            scores[daemon, peer] = score(daemon, tmp_path / "cells", old, new, *done)
+            scores[daemon, peer] = score(daemon, tmp_path / "cell", before[daemon], old, new, *done)
     for daemon in DAEMONS:
         new = tmp_path / f"ours-{daemon}"
         shutil.copytree(old, new)
-        scores[daemon, OURS] = score(daemon, tmp_path / "cells", old, new, *by_us(new, daemon))
+        scores[daemon, OURS] = score(daemon, tmp_path / "cell", before[daemon], old, new, *by_us(new, daemon))
     show(table(scores))
     for daemon in DAEMONS:
         ours = scores[daemon, OURS]
