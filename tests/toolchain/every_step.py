@@ -2,71 +2,177 @@
 # Copyright (c) 2026 The hostcare.remediation authors
 """Run every kind of test as a target of the Makefile, say where it is and how long it took, and sum up.
 
-A set-up that fails ends it; a test that fails does not, so that one run shows all there is to mend.
+A set-up that fails ends it; a test that fails does not, so that one run shows all there is to mend. What waits (hosts
+that boot, storms, daemons) runs beside what computes, in two lanes; what is measured runs alone. A step that runs beside
+another prints nothing until it has ended: then all it said, in one piece.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
-from environments import ROOT
+from environments import ROOT, WORK
+
+LOGS = WORK / "test"
+HEARTBEAT = 60.0
 
 
 class Step(NamedTuple):
     target: str
     what: str
-    needed_by_the_rest: bool = False
+    arguments: tuple[str, ...] = ()
+    cores: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.target} {self.cores}".rstrip()
 
 
+class Outcome(NamedTuple):
+    step: Step
+    passed: bool
+    seconds: float
+
+
+SET_UP = (
+    Step("packages", "Debian packages"),
+    Step("venv", "virtual environments"),
+)
 # The quick ones first: most mistakes show within seconds.
-STEPS = (
-    Step("packages", "Debian packages", needed_by_the_rest=True),
-    Step("venv", "virtual environments", needed_by_the_rest=True),
-    Step("lint", "ruff, yamllint, ansible-lint, changelog"),
-    Step("types", "mypy strict"),
-    Step("unit", "unit tests on the oldest and the newest Python"),
-    Step("sanity", "ansible-test sanity with each ansible-core"),
-    Step("build", "build the collection and import it"),
-    Step("integration", "integration tests with each ansible-core"),
-    Step("testhosts-images", "base images of the test hosts"),
-    Step("molecule", "Molecule on real hosts with each ansible-core"),
-    Step("benchmark", "benchmark, 5 tries a scenario"),
+LANES = (
+    (
+        Step("lint", "ruff, yamllint, ansible-lint, changelog"),
+        Step("types", "mypy strict"),
+        Step("unit", "unit tests on the oldest and the newest Python"),
+        Step("build", "build the collection and import it"),
+        Step("sanity", "ansible-test sanity with each ansible-core"),
+        Step("integration", "integration tests with each ansible-core"),
+    ),
+    (
+        Step("testhosts-images", "base images of the test hosts"),
+        Step("molecule", "Molecule on real hosts with each ansible-core"),
+    ),
+)
+ALONE = (
+    # The slots have a test of their own; one try shows a peer that has not come by its speed.
+    Step(
+        "benchmark",
+        "benchmark, 5 tries a scenario",
+        ("TRIES=5", "ARGS=--peer-tries 1 --part storms listing"),
+    ),
     Step("triage", "assess this machine"),
 )
+
+
+TOTAL = len(SET_UP) + sum(map(len, LANES)) + len(ALONE)
 
 
 def clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def main(make: str) -> int:
-    started = time.monotonic()
-    rows = []
-    for number, step in enumerate(STEPS, 1):
+@dataclass
+class Run:
+    """All steps of one run: what is known of each, and one voice for those that run at once."""
+
+    make: str
+    started: float = field(default_factory=time.monotonic)
+    begun: int = 0
+    outcomes: list[Outcome] = field(default_factory=list)
+    voice: threading.Lock = field(default_factory=threading.Lock)
+
+    def say(self, text: str) -> None:
+        print(f"{clock(time.monotonic() - self.started):>6}  {text}", flush=True)
+
+    def step(self, step: Step, log: Path | None = None) -> bool:
+        """Run it, into a log that is shown at its end, or straight into the output of this run."""
+        with self.voice:
+            self.begun += 1
+            self.say(f"=== [{self.begun}/{TOTAL}] {step.name}: {step.what}")
         begun = time.monotonic()
-        print(f"=== [{number}/{len(STEPS)}] {step.target}: {step.what} (at {clock(begun - started)})", flush=True)
-        command = [make, "--no-print-directory", step.target]
-        if step.target == "benchmark":
-            # The slots have a test of their own; one try shows a peer that has not come by its speed.
-            command += ["TRIES=5", "ARGS=--peer-tries 1 --part storms listing"]
-        passed = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode == 0
-        rows.append((step, passed, time.monotonic() - begun))
-        if step.needed_by_the_rest and not passed:
-            print(f"=== {step.target} failed, and nothing can be tested without it")
-            break
-    print("=== summary")
-    for step, passed, took in rows:
-        print(f"{'passed' if passed else 'FAILED':8}{step.target:18}{clock(took):>7}  {step.what}")
-    failures = [step.target for step, passed, _took in rows if not passed]
-    total = clock(time.monotonic() - started)
-    if failures:
-        print(f"FAILED: {', '.join(failures)} ({total})")
-    else:
-        print(f"all {len(rows)} steps passed ({total})")
-    return 1 if failures else 0
+        command = [self.make, "--no-print-directory", step.target, *step.arguments]
+        environment = dict(os.environ, CORES=step.cores) if step.cores else None
+        if log is None:
+            done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
+        else:
+            with log.open("wb") as output:
+                process = subprocess.Popen(
+                    command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                )
+            done = self._watch(process, step, log)
+        outcome = Outcome(step, done == 0, time.monotonic() - begun)
+        with self.voice:
+            self.outcomes.append(outcome)
+            if log is not None:
+                self._show(log)
+            self.say(f"=== {step.name}: {'passed' if outcome.passed else 'FAILED'} in {clock(outcome.seconds)}")
+        return outcome.passed
+
+    def _watch(self, process: subprocess.Popen[bytes], step: Step, log: Path) -> int:
+        """Wait for its end, and tell now and then how far it is."""
+        while True:
+            try:
+                return process.wait(HEARTBEAT)
+            except subprocess.TimeoutExpired:
+                with self.voice:
+                    self.say(f"    {step.name}: {last_line(log)}")
+
+    def _show(self, log: Path) -> None:
+        sys.stdout.flush()
+        with log.open("rb") as output:
+            shutil.copyfileobj(output, sys.stdout.buffer)
+        sys.stdout.flush()
+
+    def lane(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            self.step(step, LOGS / f"{step.name.replace(' ', '-')}.log")
+
+    def everything(self) -> None:
+        for step in SET_UP:
+            if not self.step(step):
+                self.say(f"=== {step.name} failed, and nothing can be tested without it")
+                return
+        LOGS.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(max_workers=len(LANES)) as lanes:
+            list(lanes.map(self.lane, LANES))
+        for step in ALONE:
+            self.step(step)
+
+    def summary(self) -> int:
+        print("=== summary")
+        for step, passed, seconds in self.outcomes:
+            print(f"{'passed' if passed else 'FAILED':8}{step.name:24}{clock(seconds):>7}  {step.what}")
+        failures = [step.name for step, passed, _seconds in self.outcomes if not passed]
+        total = clock(time.monotonic() - self.started)
+        if failures:
+            print(f"FAILED: {', '.join(failures)} ({total})")
+        else:
+            print(f"all {len(self.outcomes)} steps passed ({total})")
+        return 1 if failures else 0
+
+
+def last_line(log: Path) -> str:
+    """The last words of a step, as far as they fit into a line."""
+    with log.open("rb") as output:
+        output.seek(max(0, output.seek(0, os.SEEK_END) - 4096))
+        lines = [line.strip() for line in output.read().decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1][:110] if lines else ""
+
+
+def main(make: str) -> int:
+    run = Run(make)
+    run.everything()
+    return run.summary()
 
 
 if __name__ == "__main__":
