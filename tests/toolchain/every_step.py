@@ -3,12 +3,13 @@
 """Run every kind of test as a target of the Makefile, say where it is and how long it took, and sum up.
 
 A set-up that fails ends it; a test that fails does not, so that one run shows all there is to mend. What waits (hosts
-that boot, storms, daemons) runs beside what computes, in two lanes; what is measured runs alone. A step that runs beside
-another prints nothing until it has ended: then all it said, in one piece.
+that boot, storms, daemons) runs beside what computes, in two lanes; what is measured runs alone. A step that runs
+beside another says all it has to say at its end, in one piece.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -31,11 +32,6 @@ class Step(NamedTuple):
     target: str
     what: str
     arguments: tuple[str, ...] = ()
-    cores: str = ""
-
-    @property
-    def name(self) -> str:
-        return f"{self.target} {self.cores}".rstrip()
 
 
 class Outcome(NamedTuple):
@@ -98,25 +94,19 @@ class Run:
         """Run it, into a log that is shown at its end, or straight into the output of this run."""
         with self.voice:
             self.begun += 1
-            self.say(f"=== [{self.begun}/{TOTAL}] {step.name}: {step.what}")
+            self.say(f"=== [{self.begun}/{TOTAL}] {step.target}: {step.what}")
         begun = time.monotonic()
         command = [self.make, "--no-print-directory", step.target, *step.arguments]
-        environment = dict(os.environ, CORES=step.cores) if step.cores else None
-        if log is None:
-            done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
-        else:
-            with log.open("wb") as output:
-                process = subprocess.Popen(
-                    command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-                )
-            done = self._watch(process, step, log)
-        outcome = Outcome(step, done == 0, time.monotonic() - begun)
+        with log.open("wb") if log else contextlib.nullcontext() as output:
+            process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            passed = (self._watch(process, step, log) if log else process.wait()) == 0
+        outcome = Outcome(step, passed, time.monotonic() - begun)
         with self.voice:
             self.outcomes.append(outcome)
-            if log is not None:
-                self._show(log)
-            self.say(f"=== {step.name}: {'passed' if outcome.passed else 'FAILED'} in {clock(outcome.seconds)}")
-        return outcome.passed
+            if log:
+                show(log)
+            self.say(f"=== {step.target}: {'passed' if passed else 'FAILED'} in {clock(outcome.seconds)}")
+        return passed
 
     def _watch(self, process: subprocess.Popen[bytes], step: Step, log: Path) -> int:
         """Wait for its end, and tell now and then how far it is."""
@@ -125,22 +115,16 @@ class Run:
                 return process.wait(HEARTBEAT)
             except subprocess.TimeoutExpired:
                 with self.voice:
-                    self.say(f"    {step.name}: {last_line(log)}")
-
-    def _show(self, log: Path) -> None:
-        sys.stdout.flush()
-        with log.open("rb") as output:
-            shutil.copyfileobj(output, sys.stdout.buffer)
-        sys.stdout.flush()
+                    self.say(f"    {step.target}: {last_line(log)}")
 
     def lane(self, steps: Sequence[Step]) -> None:
         for step in steps:
-            self.step(step, LOGS / f"{step.name.replace(' ', '-')}.log")
+            self.step(step, LOGS / f"{step.target}.log")
 
     def everything(self) -> None:
         for step in SET_UP:
             if not self.step(step):
-                self.say(f"=== {step.name} failed, and nothing can be tested without it")
+                self.say(f"=== {step.target} failed, and nothing can be tested without it")
                 return
         LOGS.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(max_workers=len(LANES)) as lanes:
@@ -151,14 +135,20 @@ class Run:
     def summary(self) -> int:
         print("=== summary")
         for step, passed, seconds in self.outcomes:
-            print(f"{'passed' if passed else 'FAILED':8}{step.name:24}{clock(seconds):>7}  {step.what}")
-        failures = [step.name for step, passed, _seconds in self.outcomes if not passed]
+            print(f"{'passed' if passed else 'FAILED':8}{step.target:18}{clock(seconds):>7}  {step.what}")
+        failures = [step.target for step, passed, _seconds in self.outcomes if not passed]
         total = clock(time.monotonic() - self.started)
         if failures:
             print(f"FAILED: {', '.join(failures)} ({total})")
         else:
             print(f"all {len(self.outcomes)} steps passed ({total})")
         return 1 if failures else 0
+
+
+def show(log: Path) -> None:
+    with log.open("rb") as output:
+        shutil.copyfileobj(output, sys.stdout.buffer)
+    sys.stdout.flush()
 
 
 def last_line(log: Path) -> str:
