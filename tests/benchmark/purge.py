@@ -143,6 +143,17 @@ def rows(turns: Sequence[Turn]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: (row["kind"], row["files"], CONTENDERS.index(row["contender"])))
 
 
+def is_bounded(found: Sequence[dict[str, Any]]) -> bool:
+    """Ours take less than 16 MiB, and no more for a million files than for a hundred thousand."""
+    wrong = [row for row in found if row["contender"] in OURS and row["memory_kb"] >= 16 << 10]
+    for kind, contender in {(row["kind"], row["contender"]) for row in found if row["contender"] in OURS}:
+        own = [row for row in found if (row["kind"], row["contender"]) == (kind, contender) and row["files"] >= 100_000]
+        wrong += [row for row in own if row["memory_kb"] > own[0]["memory_kb"] + 1024]
+    for row in wrong:
+        print(f"{row['contender']} took {row['memory_kb']} KiB for {row['files']} files on {row['kind']}")
+    return not wrong
+
+
 def table(found: Sequence[dict[str, Any]]) -> str:
     lines = []
     heading = ""

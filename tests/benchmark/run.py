@@ -75,6 +75,7 @@ def main(arguments: Sequence[str]) -> int:
             options.mails, tries, options.only, options.filesystems, lambda line: print(line, flush=True)
         )
         print(purge.table(record["purge"]))
+        spotless = purge.is_bounded(record["purge"]) and spotless
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(record, indent=1))
     return 0 if spotless else 1

@@ -343,9 +343,8 @@ def test_the_module_by_way_of_ansible(root: Login, spool: Spool) -> None:
     assert (back.data["restored"], len(spool.names())) == (30, 31)
 
 
-@pytest.mark.parametrize(
-    "options, message",
-    [
+def test_what_is_wrong_is_refused_before_anything_is_touched(root: Login, spool: Spool) -> None:
+    wrong: list[tuple[dict[str, t.Any], str]] = [
         ({"state": "purged", "from_archive": "/x"}, "from_archive is for state=present"),
         ({"state": "present", "swap": True}, "swap is for state=purged"),
         ({"state": "purged", "older_than": "soon"}, "older_than: 'soon' is not a duration"),
@@ -355,16 +354,14 @@ def test_the_module_by_way_of_ansible(root: Login, spool: Spool) -> None:
         ({"state": "purged", "archive": "relative"}, "not the absolute path"),
         ({"state": "purged", "queue_directory": "relative"}, "not the absolute path"),
         ({"state": "purged", "instance": "other"}, "knows of no instance"),
-    ],
-)
-def test_what_is_wrong_is_refused_before_anything_is_touched(
-    root: Login, spool: Spool, options: dict[str, t.Any], message: str
-) -> None:
+    ]
     spool.fill(3)
-    answer = play(root, spool, **options)
-    assert answer.status == "failed"
-    assert message in answer.data["msg"]
-    assert "Traceback" not in str(answer.data)
+    tasks = [{MODULE: {"config_directory": str(spool.etc), **options}} for options, _message in wrong]
+    answers = root.play({"block": tasks, "ignore_errors": True}, live=True).results
+    for (options, message), answer in zip(wrong, answers, strict=True):
+        assert answer.status == "failed", options
+        assert message in answer.data["msg"]
+        assert "Traceback" not in str(answer.data)
     assert len(spool.names()) == 3
 
 
