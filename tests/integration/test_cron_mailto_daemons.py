@@ -271,6 +271,21 @@ def test_the_original_anacron_mails_as_foretold(name: str, tmp_path: Path) -> No
                 assert "calls sendmail even where MAILTO is empty" in result["files"][0]["reason"]
 
 
+@pytest.mark.parametrize("name", ANACRONS)
+def test_the_scope_of_anacron_is_the_table_that_it_reads(name: str, tmp_path: Path) -> None:
+    with Cell(root(name), tmp_path / "cell") as cell:
+        cell.stage("/etc/anacrontab", b"MAILTO=root\n1 0 daily /job daily\n")
+        cell.path("/var/spool/anacron").mkdir(parents=True)
+        cell.start("/usr/sbin/anacron", "-s", "-f", "-n", "-d")
+        nobody = remedy.run(Options("present", b"", scope=("anacron",)), cell.view, table(cell)).render()
+        assert (nobody["totals"]["refused"], nobody["changed"]) == (1, False)
+        result = remedied(cell, b"alice", scope=("anacron",))
+        assert [(file["path"], file["status"]) for file in result["files"]] == [("/etc/anacrontab", "changed")]
+        cell.go()
+        cell.settle(["daily"])
+        assert (cell.ran(), cell.mailed()) == ({"daily": 1}, {"daily": "alice"})
+
+
 # --- what Debian's crontab(1) says of a line, which the daemon asks the same ---
 
 _TIMES = (
