@@ -56,11 +56,15 @@ def but(arrays: dict[str, str], *others: t.Iterable[str]) -> dict[str, str]:
     return {number: array for number, array in arrays.items() if not any(number in other for other in others)}
 
 
-def innocent(number: int) -> str:
+def until(what_else: str, happens: t.Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
-    while len(table()) != number:
-        assert time.monotonic() < deadline, table()
+    while not happens():
+        assert time.monotonic() < deadline, f"{what_else}: {table()}"
         time.sleep(0.05)
+
+
+def innocent(number: int) -> str:
+    until(f"not {number} arrays", lambda: len(table()) == number)
     remember(innocent=table(), orphans={}, server={})
     return f"{number} innocent arrays"
 
@@ -93,6 +97,7 @@ def start() -> str:
     since, read = time.time(), LOG.stat().st_size
     systemctl("reset-failed", UNIT)
     if systemctl("start", UNIT).returncode == 0:
+        until("the server does not answer", lambda: answers(PAGE))  # before it does, it has not all its arrays
         return ""
     journal = ["journalctl", "--no-pager", "--output=cat", f"--unit={UNIT}", f"--since=@{since:.3f}"]
     said = subprocess.run(journal, capture_output=True, text=True, check=True).stdout
@@ -103,8 +108,7 @@ def crash() -> None:
     """By SIGKILL, all at once. The unit has Restart=on-abort: systemd must be kept from starting it by itself."""
     systemctl("kill", "--signal=SIGKILL", UNIT)
     systemctl("stop", UNIT)
-    while processes():
-        time.sleep(0.01)
+    until("processes are left", lambda: not processes())
 
 
 def leak() -> str:
