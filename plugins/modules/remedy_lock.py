@@ -230,9 +230,9 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.hostcare.remediation.plugins.module_utils._kernel import clock
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.errors import Refused
 from ansible_collections.hostcare.remediation.plugins.module_utils._process.selection import seconds
-from ansible_collections.hostcare.remediation.plugins.module_utils._remedy import clock
 from ansible_collections.hostcare.remediation.plugins.module_utils._remedy.lock import (
     LOCK,
     Outcome,

@@ -10,11 +10,11 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
+from .._kernel import clock
 from .._kernel.errors import Refused
-from . import clock
+from .._kernel.state_files import Content, Directory, make_directory, open_directory
 from .planning import Plan, Request, Snapshot, plan
 from .records import Claim, DamagedError, dump_budget, dump_claim, load_budget, load_claim
-from .store import Content, Directory, make_directory, open_directory
 
 LOCK = "lock"
 

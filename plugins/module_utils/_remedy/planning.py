@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .clock import Moment, age, spoken, utc
+from .._kernel.clock import Moment, age, spoken, utc
 from .records import Claim
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import typing as t
 
-from .clock import Moment
+from .._kernel.clock import Moment
+from .._kernel.state_files import MAX_BYTES
 
-MAX_BYTES = 65536  # far above any file of ours; a bigger one is not ours
 _MAX_NUMBER = 1e15  # seconds; also false for NaN, and no integer below it is too large for a float
 KEPT_CLAIMS = 64  # how many past remedies a budget file remembers at least
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.hostcare.remediation.plugins.module_utils._kernel import state_files
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.errors import Refused
-from ansible_collections.hostcare.remediation.plugins.module_utils._remedy import store
 from ansible_collections.hostcare.remediation.plugins.module_utils._remedy.lock import LOCK, Places, preview, settle
 from ansible_collections.hostcare.remediation.plugins.module_utils._remedy.planning import Request
 
@@ -96,14 +96,14 @@ def test_damaged_budget_is_spent_and_written_anew(places: Places) -> None:
 def test_full_disk_keeps_the_budget_beside_the_lock(
     places: Places, monkeypatch: pytest.MonkeyPatch, error: int
 ) -> None:
-    real = store.Directory.replace
+    real = state_files.Directory.replace
 
-    def full(self: store.Directory, name: str, raw: bytes) -> None:
+    def full(self: state_files.Directory, name: str, raw: bytes) -> None:
         if self.path == places.budget_directory:
             raise OSError(error, os.strerror(error))
         real(self, name, raw)
 
-    monkeypatch.setattr(store.Directory, "replace", full)
+    monkeypatch.setattr(state_files.Directory, "replace", full)
     outcome = settle(places, HOLD)
     assert outcome.plan.verdict == "taken"
     assert "kept in" in outcome.warnings[0]
@@ -121,7 +121,7 @@ def test_a_debit_that_cannot_be_kept_anywhere_gives_the_lock_back(
     def full(*_arguments: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(store.Directory, "replace", full)
+    monkeypatch.setattr(state_files.Directory, "replace", full)
     with pytest.raises(OSError, match="No space"):
         settle(places, HOLD)
     assert files(places.lock_directory) == []
@@ -199,7 +199,7 @@ def test_of_many_at_once_one_gets_it(places: Places) -> None:
 
 
 def test_a_guard_that_is_never_let_go_is_named(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "_GUARD_PATIENCE", 0.1)
+    monkeypatch.setattr(state_files, "_GUARD_PATIENCE", 0.1)
     os.mkdir(places.lock_directory)
     fd = os.open(places.lock_directory, os.O_RDONLY)
     try:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hostcare.remediation.plugins.module_utils._remedy.clock import Moment
+from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.clock import Moment
 from ansible_collections.hostcare.remediation.plugins.module_utils._remedy.planning import (
     Request,
     Snapshot,

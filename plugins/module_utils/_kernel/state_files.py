@@ -17,13 +17,13 @@ import stat
 import time
 import typing as t
 
-from .._kernel.errors import Refused
-from .records import MAX_BYTES
+from .errors import Refused
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: a FIFO that somebody put in the file's place must not make us wait for its writer.
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+MAX_BYTES = 65536  # far above any small file of ours; a bigger one is not ours
 _GUARD_PATIENCE = 5.0
 _GUARD_PAUSE = 0.02
 
@@ -74,8 +74,8 @@ class Directory:
         finally:
             fcntl.flock(self._fd, fcntl.LOCK_UN)
 
-    def read(self, name: str) -> Content | None:
-        """The content, or None where there is no such file."""
+    def read(self, name: str, most: int = MAX_BYTES) -> Content | None:
+        """The content, or None where there is no such file; of a file with more than ``most`` bytes one byte more."""
         try:
             fd = os.open(name, _OPEN_FILE, dir_fd=self._fd)
         except FileNotFoundError:
@@ -89,7 +89,7 @@ class Directory:
             _check_owner(facts, self.where(name))
             if not stat.S_ISREG(facts.st_mode):
                 raise Refused(f"{self.where(name)} is not a regular file. Remove it.")
-            return Content(file.read(MAX_BYTES + 1), facts.st_mtime)
+            return Content(file.read(most + 1), facts.st_mtime)
 
     def create(self, name: str, raw: bytes) -> bool:
         """Make the file with its whole content in one step; False when it exists already."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hostcare.remediation.plugins.module_utils._remedy.clock import Moment, age, now, spoken, utc
+from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.clock import Moment, age, now, spoken, utc
 
 INSTANTS = st.floats(min_value=0, max_value=4e9)
 
