@@ -79,14 +79,18 @@ def test_a_whole_remedy(field: Field) -> None:
     _holder, live = field.hold("idle")
     told = field.play(INFO, kind=["semaphores"], owner=[str(APP)], service={"name": [SERVICE]}).data
     assert told["totals"] == [{"kind": "semaphores", "objects": 4, "orphaned": 3, "unknown": 1, "in_use": 0}]
-    would = field.play(IPC, ["--check"], state="absent", **ASKED).data
-    did = field.play(IPC, state="absent", **ASKED).data
-    again = field.play(IPC, state="absent", **ASKED).data
+    would = field.play(IPC, ["--check", "--diff"], state="absent", **ASKED).data
+    did = field.play(IPC, ["--diff"], state="absent", **ASKED).data
+    again = field.play(IPC, ["--diff"], state="absent", **ASKED).data
     for result in (would, did):
         assert result["changed"]
         assert [entry["id"] for entry in result["removed"]] == orphans
         assert [entry["id"] for entry in result["kept"]] == [live]
         assert [(group["count"], group["kind"]) for group in result["removed_groups"]] == [(3, "semaphores")]
+        shown = f"3 semaphores of {result['removed'][0]['owner']}: {result['removed'][0]['reason']}\n"
+        headers = {"before_header": "present", "after_header": "present"}
+        assert result["diff"] == {"before": shown, "after": "", **headers}
+    assert "diff" not in again
     assert would.keys() == did.keys()
     assert (did["converged"], did["limits"][0]["used"]) == (True, 1)
     assert (again["changed"], again["kept_total"]) == (False, 1)
