@@ -8,12 +8,12 @@ memory, as JSON without the module for it.
 
 from __future__ import annotations
 
+import os.path
 import resource
 import sys
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".work" / "collections"))
+sys.path.insert(0, os.path.abspath(__file__ + "/../../../.work/collections"))
 
 from ansible_collections.hostcare.remediation.plugins.module_utils._descriptors.proc_source import ProcSource
 from ansible_collections.hostcare.remediation.plugins.module_utils._descriptors.request import Request
