@@ -156,9 +156,9 @@ def test_a_host_that_dies_with_a_connection_open_is_given_up(fleet: Fleet) -> No
     hung = {"ansible_connection": "local", "ansible_python_interpreter": "sh -c 'exec sleep 30'"}
     run = fleet.play("triage", "-e", "hostcare_hosts=hung:web1", "-e", "triage_timeout=8", hung=hung)
     assert run.succeeded, run.output
-    assert {host["name"]: host["state"] for host in fleet.report["hosts"]} == {"hung": "failed", "web1": "fine"}
-    (reason,) = (host["reason"] for host in fleet.report["hosts"] if host["name"] == "hung")
-    assert "8" in reason, reason
+    reasons = {host["name"]: host["reason"] for host in fleet.report["hosts"] if host["state"] == "failed"}
+    assert list(reasons) == ["hung"]
+    assert "8" in reasons["hung"], reasons
 
 
 @pytest.mark.once
