@@ -213,9 +213,8 @@ class Removal:
     def _remove(self, case: Case, members: t.Sequence[Object], fates: dict[str | None, list[Object]]) -> None:
         """Each after one more look at it: at an array itself, at the table for the others. The fate of what was removed
         is None."""
-        look_again = self._looker(case)
-        for member in members:
-            fate = look_again(member)
+        for member, reason in zip(members, self._last_looks(case, members)):
+            fate = reason
             if fate is None:
                 problem = self.host.calls.remove(member)
                 if problem in (errno.EIDRM, errno.EINVAL):
@@ -225,25 +224,22 @@ class Removal:
                     fate = f"the kernel refused to remove it ({os.strerror(problem)})"
             fates.setdefault(fate, []).append(member)
 
-    def _looker(self, case: Case) -> t.Callable[[Object], str | None]:
-        """Says why an object must not go after all, None where it may."""
-        calls, kind, touch = self.host.calls, case.facts.kind, t.cast(Touch, case.touch)
+    def _last_looks(self, case: Case, members: t.Sequence[Object]) -> t.Iterator[str | None]:
+        """Of each object, when its turn comes, why it must not go after all; None where it may."""
+        calls, kind = self.host.calls, case.facts.kind
         if kind == SEMAPHORES:
-
-            def at_array(member: Object) -> str | None:
-                if calls.is_untouched(member, touch):
-                    return None
-                return _VANISHED if calls.is_gone(member) else CHANGED_AT_LAST
-
-            return at_array
+            for member, is_untouched in zip(members, calls.untouched(members, t.cast(Touch, case.touch))):
+                if is_untouched:
+                    yield None
+                else:
+                    yield _VANISHED if calls.is_gone(member) else CHANGED_AT_LAST
+            return
         now = {found.id: found.facts.trace for found in self.host.tables.read(kind) or ()}
-
-        def in_table(member: Object) -> str | None:
+        for member in members:
             if member.id not in now:
-                return _VANISHED
-            return None if now[member.id] == case.facts.trace else CHANGED_AT_LAST
-
-        return in_table
+                yield _VANISHED
+            else:
+                yield None if now[member.id] == case.facts.trace else CHANGED_AT_LAST
 
     def render(self, elapsed: float) -> dict[str, t.Any]:
         options, describer = self.options, Describer(self.seen)

@@ -64,7 +64,8 @@ class Object(t.NamedTuple):
 
 
 class Touch(t.NamedTuple):
-    """Who touched an object last, element by element, how many sleep on it, and the values of an array."""
+    """Who touched an object last, element by element, how many sleep on it, and the values of an array where they may
+    tell more: every operation on a semaphore names who did it."""
 
     pids: tuple[int, ...]
     waiters: int = 0
@@ -206,6 +207,7 @@ class Calls:
         self._known: dict[tuple[int, ...], Touch] = {}
         try:
             self._semctl, self._shmctl, self._msgctl = libc.semctl, libc.shmctl, libc.msgctl
+            self._ask = ctypes.PyDLL(None).semctl  # spares what keeping the error costs
         except AttributeError:
             raise Refused("the C library of this host has no System V IPC: there is nothing to be done.") from None
 
@@ -229,18 +231,23 @@ class Calls:
     def _singles(self, ids: t.Sequence[int]) -> dict[int, Touch | Unseen]:
         """Arrays of one semaphore, as most are: the loops are left to the interpreter."""
         zero, what = itertools.repeat(0), itertools.repeat
-        answers = list(
-            zip(*(map(self._semctl, ids, zero, what(number)) for number in (_GETPID, _GETNCNT, _GETZCNT, _GETVAL)))
+        answers: list[tuple[int, ...]] = list(
+            zip(*(map(self._ask, ids, zero, what(number)) for number in (_GETPID, _GETNCNT, _GETZCNT)))
         )
-        for pid, sleepers, zero_sleepers, value in set(answers) - self._known.keys():
-            self._known[pid, sleepers, zero_sleepers, value] = Touch((pid,), sleepers + zero_sleepers, value)
+        if any(not answer[0] for answer in set(answers)):  # by nobody, or by somebody who has no number here
+            answers = [
+                answer if answer[0] else (*answer, self._ask(ids[at], 0, _GETVAL)) for at, answer in enumerate(answers)
+            ]
+        for answer in set(answers) - self._known.keys():
+            pid, sleepers, zero_sleepers, *values = answer
+            self._known[answer] = Touch((pid,), sleepers + zero_sleepers, *values)
         found: dict[int, Touch | Unseen] = dict(zip(ids, map(self._known.__getitem__, answers)))
         if -1 in itertools.chain.from_iterable(answers):
             found.update((ids[at], self._unseen(ids[at])) for at, answer in enumerate(answers) if -1 in answer)
         return found
 
     def _many(self, array: Object, deadline: float = float("inf")) -> Touch | Unseen:
-        call, identifier, nsems = self._semctl, array.id, array.facts.nsems
+        call, identifier, nsems = self._ask, array.id, array.facts.nsems
         pids: list[int] = []
         waiters = 0
         for number in range(nsems):
@@ -257,9 +264,16 @@ class Calls:
             return self._unseen(identifier)
         return Touch(tuple(pids), waiters, values.raw)
 
-    def is_untouched(self, array: Object, touch: Touch) -> bool:
-        """Whether the array still is as it was: every operation on a semaphore names who did it."""
-        call = self._semctl
+    def untouched(self, arrays: t.Sequence[Object], touch: Touch) -> t.Iterator[bool]:
+        """Of each array whether it still is as it was. Each is looked at when its turn comes, and not before."""
+        if len(touch.pids) != 1:
+            return (self._is_untouched(array, touch) for array in arrays)
+        ids, zero, what = [array.id for array in arrays], itertools.repeat(0), itertools.repeat
+        now = zip(*(map(self._ask, ids, zero, what(number)) for number in (_GETPID, _GETNCNT, _GETZCNT)))
+        return map((touch.pids[0], 0, 0).__eq__, now)
+
+    def _is_untouched(self, array: Object, touch: Touch) -> bool:
+        call = self._ask
         for number, pid in enumerate(touch.pids):
             if call(array.id, number, _GETPID) != pid:
                 return False

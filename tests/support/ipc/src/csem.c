@@ -102,7 +102,8 @@ static int look(struct array *found, unsigned uid)
     int count = table(found, uid);
     for (int at = 0; at < count; at++) {
         found[at].pid = semctl(found[at].id, 0, GETPID);
-        found[at].value = semctl(found[at].id, 0, GETVAL);
+        if (found[at].pid == 0)
+            found[at].value = semctl(found[at].id, 0, GETVAL);
         if (sleepers(found[at].id) > 0)
             found[at].pid = -1;
     }

@@ -144,8 +144,8 @@ class TestCalls:
             return [touch_of(number) for number in (fresh, used, many)], os.getpid()
 
         (fresh, used, many), pid = in_namespace(work)
-        assert (fresh.pids, fresh.waiters) == ((0,), 0)
-        assert (used.pids, used.values) == ((pid,), 1)
+        assert (fresh.pids, fresh.waiters, fresh.values) == ((0,), 0, 0)
+        assert (used.pids, used.values) == ((pid,), None), "who changes the value is named"
         assert many.pids == (pid, pid, pid)
         assert many.values[:6] == b"\x07\0\x06\0\x07\0"
 
@@ -223,19 +223,37 @@ class TestCalls:
 
         assert in_namespace(work) == ([True, True], errno.EPERM)
 
-    def test_whether_it_is_as_it_was(self) -> None:
+    @pytest.mark.parametrize("nsems", [1, 2])
+    def test_whether_it_is_as_it_was(self, nsems: int) -> None:
         def work() -> t.Any:
-            number = arrays.array(2, value=1)
+            number = arrays.array(nsems, value=1)
             calls, listed = Calls(), seen()[number]
             before = calls.touches([listed])[number]
             assert isinstance(before, Touch)
-            same = calls.is_untouched(listed, before)
-            with sleeping(b"other", life=lambda: arrays.operate(number, 1, 1) or time.sleep(60)):
+            same = list(calls.untouched([listed], before))
+            with sleeping(b"other", life=lambda: arrays.operate(number, 1, nsems - 1) or time.sleep(60)):
                 wait_for(lambda: touch_of(number).pids != before.pids, "the child touches it")
-                touched = calls.is_untouched(listed, before)
+                touched = list(calls.untouched([listed], before))
             return same, touched, calls.is_gone(listed), calls._unseen(number) is CHANGED
 
-        assert in_namespace(work) == (True, False, False, True)
+        assert in_namespace(work) == ([True], [False], False, True)
+
+    @pytest.mark.parametrize("nsems", [1, 2])
+    def test_each_is_looked_at_when_its_turn_comes(self, nsems: int) -> None:
+        def work() -> t.Any:
+            made = [arrays.array(nsems, value=1) for _one in range(4)]
+            calls, table = Calls(), seen()
+            listed = [table[number] for number in made]
+            touch = calls.touches(listed)[made[0]]
+            assert isinstance(touch, Touch)
+            turns = calls.untouched(listed, touch)
+            first = next(turns)
+            calls.remove(listed[2])
+            with sleeping(b"waiter", life=lambda: arrays.operate(made[3], -2, nsems - 1)):
+                wait_for(lambda: touch_of(made[3]).waiters, "the child sleeps on it")
+                return [first, *turns]
+
+        assert in_namespace(work) == [True, True, False, False]
 
     def test_removing(self) -> None:
         def work() -> t.Any:
