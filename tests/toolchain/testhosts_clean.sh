@@ -9,7 +9,7 @@ CONTAINERS_CONF=$(cd "$(dirname "$0")/../.." && pwd)/.work/testhosts/containers.
 [ -e "$CONTAINERS_CONF" ] || exit 0
 export CONTAINERS_CONF
 
-podman ps --all --quiet --filter 'name=^hostcare-(bookworm|trixie|bullseye)$' | xargs -r podman rm --force --time 1
+podman ps --all --quiet --filter 'name=^hostcare-' | xargs -r podman rm --force --time 1
 podman network rm --force hostcare >/dev/null 2>&1 || true
 podman images --quiet --filter 'reference=localhost/hostcare-testhost' | sort -u | xargs -r podman rmi --force
 podman images --quiet --filter 'reference=localhost/hostcare-base' | sort -u | xargs -r podman rmi --force
