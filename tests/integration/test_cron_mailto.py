@@ -23,7 +23,7 @@ NEW = '# of the app\nMAILTO=""\n* * * * * root /bin/one\nMAILTO=""\n* * * * * ro
 @pytest.fixture
 def traced(tmp_path: Path) -> Traced:
     log = tmp_path / "calls"
-    return Traced(f"strace -f -qq -e trace=%process -o {log} /usr/bin/python3", log)
+    return Traced(f"strace -f -qq --seccomp-bpf -e trace=%process -o {log} /usr/bin/python3", log)
 
 
 class Host:
