@@ -34,7 +34,9 @@ from ansible_collections.hostcare.remediation.plugins.module_utils._process.repo
 from ansible_collections.hostcare.remediation.plugins.module_utils._process.selection import parse as parse_selector
 from ansible_collections.hostcare.remediation.plugins.plugin_utils._fleet import Thresholds
 from ansible_collections.hostcare.remediation.plugins.plugin_utils._fleet_report import Wanted, report
+from ansible_collections.hostcare.remediation.tests.support.cgroups import PidsCgroup
 from ansible_collections.hostcare.remediation.tests.support.mail import Spool
+from ansible_collections.hostcare.remediation.tests.support.throttle_tool import run as throttle
 from ansible_collections.hostcare.remediation.tests.unit.support import arrays
 from ansible_collections.hostcare.remediation.tests.unit.support.children import in_child, sleeping
 from ansible_collections.hostcare.remediation.tests.unit.support.proc_tree import ProcTree, process
@@ -205,6 +207,23 @@ def test_what_process_rlimit_returns() -> None:
         assert isinstance(outcome.result.pop("changed"), bool)
         assert differences(documented("process_rlimit"), outcome.result, "process_rlimit") == []
     assert outcomes[1].result["changed_processes"] == 1
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_what_spawn_throttle_returns(tmp_path: Path, check_mode: bool) -> None:
+    """A throttle and its release return the same keys; together they leave no list empty."""
+    options = {"limit": "5", "release_after": "1m", "pid": [os.getpid()], "check_mode": check_mode}
+    with PidsCgroup() as cell, sleeping() as child:
+        cell.add(child.pid)
+        options["pid"] = [child.pid, os.getpid()]
+        found = [throttle(str(tmp_path / "run"), {"state": state, **options}) for state in ("throttled", "released")]
+    for returned in found:
+        for key in ("problem", "warnings", "diff", "changed"):
+            returned.pop(key)
+        returned["partial_reasons"] = ["one"]
+    assert found[0]["targets"][0]["outcome"] == "throttled"
+    assert differences(documented("spawn_throttle"), found[0], "spawn_throttle") == []
+    assert found[0].keys() == found[1].keys()
 
 
 def test_what_headroom_info_returns_of_this_machine() -> None:

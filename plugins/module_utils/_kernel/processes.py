@@ -19,6 +19,7 @@ import typing as t
 from .errors import Refused
 
 PF_KTHREAD = 0x00200000  # include/linux/sched.h
+PF_EXITING = 0x00000004
 STOPPED = "Tt"
 DEAD = "ZXx"
 _SIGSTOP_BIT = 1 << (19 - 1)
@@ -59,6 +60,11 @@ class Process(t.NamedTuple):
     def is_dead(self) -> bool:
         """A zombie leader whose other threads live on is not dead: it still runs code."""
         return self.state in DEAD and self.threads <= 1
+
+    @property
+    def is_exiting(self) -> bool:
+        """Its first thread is on its way out: it has left its cgroup before it is dead."""
+        return bool(self.flags & PF_EXITING)
 
     @property
     def is_stopped(self) -> bool:
