@@ -85,6 +85,24 @@ def test_acting_on_a_process_makes_no_fork(root: Login, traced: Traced, victim: 
     assert traced.calls(FORKS) == []
 
 
+def test_throttling_and_releasing_makes_no_fork(root: Login, traced: Traced, victim: str) -> None:
+    with PidsCgroup() as cell:
+        cell.add(int(next(path.parent.name for path in Path("/proc").glob("[0-9]*/comm") if _is(path, victim))))
+        for state, limit in (("throttled", 0), ("released", None)):
+            task = {"hostcare.remediation.spawn_throttle": {"state": state, "name": [victim], "release_after": "1m"}}
+            answer = root.play(task, live=True, host_vars={"ansible_python_interpreter": traced.python}).only
+            assert answer.status == "ok", answer.data
+            assert (answer.data["changed"], cell.limit) == (True, limit), answer.data
+            assert traced.calls(FORKS) == []
+
+
+def _is(comm: Path, name: str) -> bool:
+    try:
+        return comm.read_text() == name + "\n"
+    except OSError:
+        return False
+
+
 def test_taking_the_lock_makes_no_fork(root: Login, traced: Traced) -> None:
     for state in ("held", "released"):
         task = {"hostcare.remediation.remedy_lock": {"state": state, "remedy": "test", "owner": "a test"}}

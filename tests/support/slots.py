@@ -33,6 +33,7 @@ MODULES: dict[str, dict[str, t.Any]] = {
     "process_rlimit": {"name": ["hostcare-nobody"], "soft": "hard"},
     "remedy_lock": {"state": "released", "remedy": "process_storm", "owner": "slots"},
     "rogue_process": {"state": "killed", "name": ["hostcare-nobody"]},
+    "spawn_throttle": {"state": "throttled", "name": ["hostcare-nobody"]},
     "sysv_ipc": {"state": "absent", "id": [2147483647]},
     "sysv_ipc_info": {"id": [2147483647]},
 }
