@@ -69,6 +69,8 @@ class Spawner:
         return after[0] - before[0], after[1] - before[1]
 
     def assert_spawns(self) -> None:
+        born = self.counts[0]
+        wait_for(lambda: self.counts[0] > born, "the refusal that was under way is counted")
         births, refusals = self.rates()
         assert births > 5
         assert refusals == 0
