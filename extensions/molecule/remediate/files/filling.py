@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 MENDED = Path("/run/filling.mended")
-LEFT = 100  # pipes, of two descriptors each
+LEFT = 500  # pipes, of two descriptors each: enough for some minutes
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
         if leaks:
             with contextlib.suppress(OSError):
                 os.pipe()
-        time.sleep(0.2)
+        time.sleep(0.5)
 
 
 if __name__ == "__main__":
