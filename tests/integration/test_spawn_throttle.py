@@ -24,6 +24,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.rlimits import Rlimits
+from ansible_collections.hostcare.remediation.plugins.module_utils._process.selection import CRITERIA
 from ansible_collections.hostcare.remediation.tests.support.cgroups import PidsCgroup
 from ansible_collections.hostcare.remediation.tests.support.storm import ROGUES, Arena
 from ansible_collections.hostcare.remediation.tests.support.throttle_tool import run as run_module
@@ -321,6 +322,37 @@ def test_root_is_not_bound_by_an_rlimit(run: RUN, rogues: PidsCgroup) -> None:
         assert re.search(r"also holds [12] others", refused["refused"])
         twin.assert_spawns()
         rogue.assert_spawns()
+
+
+@contextlib.contextmanager
+def sleeper(cgroup: PidsCgroup, seconds: int) -> Iterator[int]:
+    process = subprocess.Popen(["sleep", str(seconds)], start_new_session=True)
+    try:
+        cgroup.add(process.pid)
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"name": ["sleep"], "cmdline_regex": "^sleep 3001"},
+        {"name": ["sleep"], "protect": [{**dict.fromkeys(CRITERIA), "min_age": None, "cmdline_regex": "sleep 3002"}]},
+    ],
+    ids=["not meant", "protected"],
+)
+def test_an_innocent_of_another_command_line(run: RUN, rogues: PidsCgroup, wish: dict[str, t.Any]) -> None:
+    with sleeper(rogues, 3001) as rogue, sleeper(rogues, 3002):
+        refused = run(cgroup=[path(rogues)], **wish)
+        assert "also holds 1 others" in refused["refused"], refused
+        assert rogues.limit is None
+        rogues.path.parent.joinpath("cgroup.procs").write_text(str(rogue))  # each in a cgroup of its own, by now
+        with PidsCgroup() as alone:
+            alone.add(rogue)
+            assert only(run(cgroup=[path(alone)], **wish))["limit"] == "0"
+            run("released")
 
 
 @pytest.mark.parametrize("wish", [{"cgroup": ["/nowhere"]}, {"unit": ["nowhere.service"]}, {"name": ["hc-nobody"]}])

@@ -25,7 +25,7 @@ from .planning import FAILED, GONE, THROTTLED, Decision, Seen
 from .records import CGROUP, USER, Memory, Record, Records
 from .report import Outcome, Report, Step
 from .request import Request
-from .user_steps import UserSteps
+from .user_steps import UserSteps, is_meant
 from .users import Users
 
 
@@ -85,8 +85,14 @@ class _Remedy:
         else:
             for step in self.report.steps:
                 self._remember(step)
-        self.report.in_force = [record for record in self.records.values() if record.in_force]
+        self.report.in_force = [record for record in self.records.values() if self._stands(record)]
         return self.report.render(self.started)
+
+    def _stands(self, record: Record) -> bool:
+        if record.kind == USER or not record.in_force:
+            return record.in_force
+        seen = scopes.look(self.pids, record.name)
+        return seen is not None and seen.inode == record.inode
 
     # --- what is meant ---
 
@@ -134,11 +140,16 @@ class _Remedy:
         return [self._user_step(uid, processes) for uid, processes in self.users.by_uid(victims).items()]
 
     def _is_harmless(self, pid: int) -> bool:
-        """One that ends is out of its cgroup before it is out of the table, and starts nothing any more."""
-        if self.guard.condemns(pid, self.matcher):
-            return True
+        """Of one that was not in the pass: it is gone, or meant too, or ends, which takes it out of its cgroup before
+        it is out of the table. 0 stands for those of other PID namespaces."""
         process = self.table.read(pid) if pid else None
-        return bool(pid) and (process is None or process.is_dead or process.is_exiting)
+        if process is None:
+            return pid != 0
+        self.guard.tree.add(process)
+        if is_meant(process, self.guard.tree, self.matcher, self.guard):
+            return True
+        again = self.table.read(pid)
+        return again is None or again.is_dead or again.is_exiting
 
     def _cgroup_step(self, directory: str) -> Step | None:
         seen = scopes.look(self.pids, directory)

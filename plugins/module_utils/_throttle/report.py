@@ -140,7 +140,8 @@ class Report:
     def _commands(self, steps: t.Sequence[Step]) -> list[str]:
         records = [step.decision.record for step in steps if step.decision.record is not None]
         commands = [planning.release_command(record, self.memory, self.now.uptime) for record in records]
-        return [printable(command) for command in commands if command is not None][:_MOST_LISTED]
+        # a path that is no text cannot be handed on as text
+        return [one for one in commands if one is not None and one == printable(one)][:_MOST_LISTED]
 
     def _action(self, step: Step) -> str:
         would = "would have " if self.request.check_mode else ""

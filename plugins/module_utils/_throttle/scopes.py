@@ -112,7 +112,7 @@ def _obstacle(directory: str, meant: set[int], judge: t.Callable[[int], bool]) -
         return (
             f"{where} is a threaded cgroup or may not be read, so it is not known who is in it: name the one above it"
         )
-    strangers = sum(1 for pid in (held or set()) - meant if not judge(pid))
+    strangers = sum(1 for pid in sorted((held or set()) - meant) if not judge(pid))  # parents first
     if strangers:
         return f"{where} also holds {strangers} others"
     if os.path.isdir(directory) and not cgroups.has(directory, LIMIT):

@@ -22,6 +22,16 @@ from .users import Users
 _MOST_PASSES = 5  # over processes that were born with the old limit meanwhile
 
 
+def is_meant(process: Process, tree: Tree, matcher: Matcher, guard: Guard) -> bool:
+    """Whether it matches, its command line included where one is asked for, and is not protected."""
+    if not matcher.matches(process, tree if matcher.selector.needs_tree else None) or not matcher.confirms(process):
+        return False
+    reason = guard.reason(process)
+    if reason is None and (guard.needs_cmdline or matcher.selector.cmdline_regex is not None):
+        reason = guard.reason_when_stopped(process)
+    return reason is None
+
+
 class UserSteps:
     def __init__(self, table: ProcessTable, users: Users) -> None:
         self.table = table
@@ -74,15 +84,11 @@ class UserSteps:
         return jobs
 
     def _meant(self, everybody: t.Sequence[Process], uid: int, matcher: Matcher, guard: Guard) -> list[Process]:
-        tree = Tree(everybody) if matcher.selector.needs_tree else None
+        tree = Tree(everybody)
         return [
             one
             for one in everybody
-            if not one.is_dead
-            and self.users.real_uid(one) == uid
-            and matcher.matches(one, tree)
-            and matcher.confirms(one)
-            and guard.reason(one) is None
+            if not one.is_dead and self.users.real_uid(one) == uid and is_meant(one, tree, matcher, guard)
         ]
 
     def release(self, record: Record, now: float, keeps_history: bool) -> Step:
