@@ -13,43 +13,11 @@ import pytest
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.processes import Process
 from ansible_collections.hostcare.remediation.plugins.module_utils._process.selection import Selector
 from ansible_collections.hostcare.remediation.plugins.module_utils._throttle.scopes import Found, Pids, look, survey
-from ansible_collections.hostcare.remediation.tests.unit.support.proc_tree import ProcTree, process
+from ansible_collections.hostcare.remediation.tests.unit.support.pids_tree import PidsTree
+from ansible_collections.hostcare.remediation.tests.unit.support.proc_tree import process
 
 
-class Host:
-    """A /proc of files, and the tree in which the pids controller is."""
-
-    def __init__(self, directory: Path, version: int) -> None:
-        self.tree = ProcTree(directory / "proc")
-        self.top = directory / "cg"
-        self.top.mkdir()
-        self.version = version
-        kind = "cgroup2 none rw" if version == 2 else "cgroup none rw,pids"
-        lines = [f"1 1 0:1 / {self.top} rw - {kind}"] if version else []
-        if version == 3:  # hybrid: v2 beside it, without the controller
-            (directory / "v2").mkdir()
-            lines.append(f"2 1 0:2 / {directory / 'v2'} rw - cgroup2 none rw")
-        self.tree.write("self/mountinfo", "\n".join(lines) + "\n")
-
-    def cgroup(self, path: str, limit: str = "max", members: t.Sequence[Process] = ()) -> str:
-        directory = self.top / path
-        for at in (directory, *directory.parents):
-            if at == self.top:
-                break
-            at.mkdir(parents=True, exist_ok=True)
-            if not (at / "pids.max").exists():
-                (at / "pids.max").write_text("max\n")
-                (at / "pids.current").write_text("0\n")
-                (at / "cgroup.procs").write_text("")
-        (directory / "pids.max").write_text(limit + "\n")
-        (directory / "pids.current").write_text(f"{len(members)}\n")
-        (directory / "cgroup.procs").write_text("".join(f"{one.pid}\n" for one in members))
-        return str(directory)
-
-    def add(self, pid: int, path: str) -> Process:
-        text = {1: f"8:pids:/{path}\n", 2: f"0::/{path}\n", 3: f"8:pids:/{path}\n0::/x\n", 0: ""}[self.version]
-        return self.tree.add(process(pid), cgroup=text)
-
+class Host(PidsTree):
     def survey(self, victims: t.Sequence[Process], harmless: t.Sequence[int] = (), **selector: t.Any) -> Found:
         wanted = Selector(**selector) if selector else Selector(names=frozenset([b"worker"]))
         return survey(Pids(self.tree.table), wanted, victims, lambda pid: pid in harmless)
