@@ -45,7 +45,7 @@ class Recorder:
 
 @pytest.fixture
 def recorder(tmp_path: Path) -> Recorder:
-    for directory in (tmp_path, *tmp_path.parents[:2]):
+    for directory in (tmp_path, *tmp_path.parents[:-2]):
         directory.chmod(0o755)
     return Recorder(tmp_path)
 
