@@ -13,7 +13,7 @@ import typing as t
 
 from .._kernel import clock
 from .._kernel.errors import Refused
-from .._kernel.processes import ProcessTable
+from .._kernel.processes import Process, ProcessTable
 from .._kernel.rlimits import Rlimits
 from .._process.guard import Guard
 from .._process.journal import Journal
@@ -78,7 +78,7 @@ class _Remedy:
             steps, due, forgotten = [], *self._meant_to_end()
             releases = self._releases(due, keeps_history=self.request.only_due)
             self.report.matched = len(due)
-            self.report.method, self.report.method_reason = "memory", f"what {self.memory.path} remembers"
+            self._chose("memory", f"what {self.memory.path} remembers")
         self.report.steps = steps + releases
         if not self.request.check_mode:
             self._apply(steps, releases, forgotten)
@@ -97,47 +97,55 @@ class _Remedy:
     # --- what is meant ---
 
     def _throttles(self) -> list[Step]:
-        request, report = self.request, self.report
-        selector = t.cast(Selector, request.selector)
+        victims = self._victims(t.cast(Selector, self.request.selector))
+        if victims is None:
+            return []
+        found = scopes.Found([], "not asked for")
+        if self.request.method != "rlimit":
+            found = scopes.survey(self.pids, self.matcher.selector, victims, self._is_harmless)
+        if found.directories:
+            self._chose("cgroup", "each cgroup that is meant holds nothing else")
+            return [step for step in map(self._cgroup_step, found.directories) if step is not None]
+        if not victims:
+            self._chose("none", f"nothing that may be touched matches{found.obstacle and ': '}{found.obstacle}")
+            return []
+        if not found.obstacle:
+            self._chose("none", "what matched has ended meanwhile")
+            return []
+        obstacle = self.users.obstacle(victims) if self.request.method != "cgroup" else "not asked for"
+        if obstacle:
+            raise Refused(
+                f"the spawning of the {len(victims)} processes that match cannot be capped. cgroup: {found.obstacle}. "
+                f"rlimit: {obstacle}. Name a unit or cgroup that holds nothing else, or narrow the selector."
+            )
+        self._chose("rlimit", f"cgroup: {found.obstacle}")
+        return [self._user_step(uid, processes) for uid, processes in self.users.by_uid(victims).items()]
+
+    def _victims(self, selector: Selector) -> list[Process] | None:
+        """Who is meant and not protected; None where they are fewer than it takes. Raises Refused over the brake."""
+        request = self.request
         self.matcher = Matcher(selector, self.table)
         check_sight(self.table, self.matcher)
         self.everybody = list(self.table.scan())
         protect = [Matcher(one, self.table) for one in request.protect]
         self.guard = Guard(self.table, self.everybody, protect, request.include_containers, self.session)
         snapshot = Judgement(self.table, self.matcher, self.guard, reads_cmdlines=True).of(self.everybody, False, ())
-        report.protected = snapshot.protected
+        self.report.protected = snapshot.protected
         if any(process.pid == 1 for process, _reason in snapshot.protected):
             raise Refused("the selector matches PID 1, so it matches everything: name the unit or user that spawns.")
-        victims = snapshot.victims
-        report.matched = len(victims)
-        if len(victims) < selector.min_count:
-            report.method_reason = f"{len(victims)} match, fewer than min_count {selector.min_count}"
-            return []
-        if len(victims) > request.max_processes:
+        count = self.report.matched = len(snapshot.victims)
+        if count < selector.min_count:
+            self._chose("none", f"{count} match, fewer than min_count {selector.min_count}")
+            return None
+        if count > request.max_processes:
             raise Refused(
-                f"{len(victims)} processes match, more than max_processes {request.max_processes} allows: nothing was "
-                f"touched. Narrow the selector, or set max_processes to {len(victims)} or more if all are meant."
+                f"{count} processes match, more than max_processes {request.max_processes} allows: nothing was "
+                f"touched. Narrow the selector, or set max_processes to {count} or more if all are meant."
             )
-        found = scopes.Found([], "not asked for")
-        if request.method != "rlimit":
-            found = scopes.survey(self.pids, selector, victims, self._is_harmless)
-        if found.directories:
-            report.method, report.method_reason = "cgroup", "each cgroup that is meant holds nothing else"
-            return [step for step in map(self._cgroup_step, found.directories) if step is not None]
-        if not victims:
-            report.method_reason = f"nothing that may be touched matches{found.obstacle and ': '}{found.obstacle}"
-            return []
-        if request.method != "rlimit" and not found.obstacle:
-            report.method_reason = "what matched has ended meanwhile"
-            return []
-        obstacle = self.users.obstacle(victims) if request.method != "cgroup" else "not asked for"
-        if obstacle:
-            raise Refused(
-                f"the spawning of the {len(victims)} processes that match cannot be capped. cgroup: {found.obstacle}. "
-                f"rlimit: {obstacle}. Name a unit or cgroup that holds nothing else, or narrow the selector."
-            )
-        report.method, report.method_reason = "rlimit", f"cgroup: {found.obstacle}"
-        return [self._user_step(uid, processes) for uid, processes in self.users.by_uid(victims).items()]
+        return snapshot.victims
+
+    def _chose(self, method: str, reason: str) -> None:
+        self.report.method, self.report.method_reason = method, reason
 
     def _is_harmless(self, pid: int) -> bool:
         """Of one that was not in the pass: it is gone, or meant too, or ends, which takes it out of its cgroup before
@@ -155,7 +163,7 @@ class _Remedy:
         seen = scopes.look(self.pids, directory)
         return None if seen is None else self._step(seen)
 
-    def _user_step(self, uid: int, processes: t.Sequence[t.Any]) -> Step:
+    def _user_step(self, uid: int, processes: t.Sequence[Process]) -> Step:
         return self._step(self.users.look(uid, self.users.members(processes), self.everybody))
 
     def _step(self, seen: Seen) -> Step:
@@ -168,7 +176,8 @@ class _Remedy:
 
     def _meant_to_end(self) -> tuple[list[Record], list[Record]]:
         """The throttles to release, and the histories to forget."""
-        meant = [record for record in self.records.values() if Meant(self.request.selector, self.table).has(record)]
+        selection = Meant(self.request.selector, self.table)
+        meant = [record for record in self.records.values() if selection.has(record)]
         if self.request.only_due:
             return [record for record in meant if record.is_due(self.now.uptime)], []
         return [record for record in meant if record.in_force], [record for record in meant if not record.in_force]
@@ -261,7 +270,10 @@ class _Remedy:
             failed = self._user_steps().give_back(step)
         else:
             failed = step.decision.write and not scopes.put(record.name, step.decision.limit)
-            if failed:
+            if failed and scopes.look(self.pids, record.name) is None:
+                failed = False
+                step.decision = step.decision._replace(outcome=GONE, reason="it went away meanwhile")
+            elif failed:
                 reason = f"{scopes.LIMIT} did not become {planning.text(step.decision.limit)}: it is still remembered"
                 step.decision = Decision(FAILED, reason, step.decided.value, record)
             step.seen = scopes.look(self.pids, record.name) or step.decided
