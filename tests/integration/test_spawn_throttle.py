@@ -34,7 +34,6 @@ pytestmark = pytest.mark.once
 
 TOOL = str(Path(__file__).resolve().parents[1] / "support" / "throttle_tool.py")
 RUN = t.Callable[..., dict[str, t.Any]]
-LOOK = 0.3  # seconds
 
 
 class Spawner:
@@ -62,26 +61,21 @@ class Spawner:
         births, refusals = struct.unpack("QQ", self._counts[:])
         return births, refusals
 
-    def rates(self) -> tuple[int, int]:
-        """How many children were born, and how many refused, in the time of one look."""
-        before = self.counts
-        time.sleep(LOOK)
-        after = self.counts
-        return after[0] - before[0], after[1] - before[1]
-
     def assert_spawns(self) -> None:
+        """Child after child, and none is refused; the refusal that was under way counts for nothing."""
         born = self.counts[0]
-        wait_for(lambda: self.counts[0] > born, "the refusal that was under way is counted")
-        births, refusals = self.rates()
-        assert births > 5
-        assert refusals == 0
+        wait_for(lambda: self.counts[0] > born, "a child is born")
+        births, refusals = self.counts
+        wait_for(lambda: self.counts[0] > births + 10, "more are born")
+        assert self.counts[1] == refusals
 
     def assert_throttled(self) -> None:
+        """Refused again and again, and none is born; the child that was under way counts for nothing."""
         refused = self.counts[1]
-        wait_for(lambda: self.counts[1] > refused, "the child that was under way is counted")
-        births, refusals = self.rates()
-        assert births == 0
-        assert refusals > 5
+        wait_for(lambda: self.counts[1] > refused, "a child is refused")
+        births, refusals = self.counts
+        wait_for(lambda: self.counts[1] > refusals + 30, "more are refused")
+        assert self.counts[0] == births
 
 
 @contextlib.contextmanager
@@ -159,18 +153,18 @@ def test_a_bomb_of_one_user_is_capped_where_it_stands() -> None:
         assert found["method"] == "cgroup", found
         limit = int(only(found)["limit"])
         assert (arena.grounds.pids(ROGUES) / "pids.max").read_text().strip() == str(limit)
-        time.sleep(LOOK)
+        time.sleep(0.3)
         assert arena.population(ROGUES) <= limit
         twin.assert_unharmed()
 
 
 def test_a_release_comes_in_time_with_the_next_run(run: RUN, rogues: PidsCgroup, others: PidsCgroup) -> None:
-    wish = {"cgroup": [path(rogues)], "release_after": "1s", "max_repeats": 1, "limit": "1"}
+    wish = {"cgroup": [path(rogues)], "release_after": "2s", "max_repeats": 1, "limit": "1"}
     with spawner(rogues) as rogue, spawner(others) as other:
-        assert only(run(**wish))["release_in"] == 1
+        assert only(run(**wish))["release_in"] == 2
         assert run("released", only_due=True)["released"] == 0
         assert not run(**wish)["changed"]
-        time.sleep(1.1)
+        time.sleep(2.1)
         beside = run(cgroup=[path(others)])
         assert {target["outcome"] for target in beside["targets"]} == {"throttled", "released"}
         assert rogues.limit is None
@@ -178,9 +172,9 @@ def test_a_release_comes_in_time_with_the_next_run(run: RUN, rogues: PidsCgroup,
         other.assert_throttled()
 
         second = only(run(**wish))
-        assert (second["repeats"], second["release_in"]) == (1, 2), "it grows"
+        assert (second["repeats"], second["release_in"]) == (1, 4), "it grows"
         rogue.assert_throttled()
-        time.sleep(2.1)
+        time.sleep(4.1)
         assert run("released", only_due=True)["released"] == 1
         third = only(run(**wish))
         assert third["exhausted"], third
@@ -261,7 +255,9 @@ def run_as_user() -> Iterator[RUN]:
         yield call
 
 
-USER, OTHER = 54321, 54322
+# of no other test that runs beside: RLIMIT_NPROC counts all of a user on the machine
+USER = 1_000_000 + os.getpid()
+OTHER = USER + 10_000_000
 
 
 def soft_of(pid: int) -> int | None:

@@ -17,7 +17,10 @@ from ansible_collections.hostcare.remediation.plugins.module_utils._process impo
 from ansible_collections.hostcare.remediation.plugins.module_utils._process.journal import Journal
 from ansible_collections.hostcare.remediation.plugins.module_utils._process.remedy import Options
 from ansible_collections.hostcare.remediation.plugins.module_utils._process.selection import parse
+from ansible_collections.hostcare.remediation.plugins.module_utils._throttle import remedy as throttle
+from ansible_collections.hostcare.remediation.plugins.module_utils._throttle.request import Request
 from ansible_collections.hostcare.remediation.tests.unit.support.children import in_child, sleeping
+from ansible_collections.hostcare.remediation.tests.unit.support.own_cgroup import move, own_cgroup
 
 WAYS = (
     *((os, name) for name in ("fork", "forkpty", "posix_spawn", "posix_spawnp", "system", "popen")),
@@ -92,3 +95,20 @@ def test_a_remedy_needs_none(tmp_path: Path, state: str, method: str, check_mode
             )
 
         assert in_child(run)["matched"] == (0 if check_mode and state == "frozen" else selector and len(selector.pids))
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_a_throttle_needs_none(tmp_path: Path, check_mode: bool) -> None:
+    with sleeping() as child, own_cgroup("pids") as directory:
+        move(child.pid, directory)
+
+        def run() -> list[bool]:
+            Journal.lock = lambda _self, _proc_root="/proc": os.open("/", os.O_RDONLY)  # type: ignore[method-assign, assignment]
+            forbid_forks()
+            requests = [Request(state, parse({"pid": [child.pid]})) for state in ("throttled", "released")]
+            outcomes = [
+                throttle.run(one._replace(check_mode=check_mode), directory=str(tmp_path / "run")) for one in requests
+            ]
+            return [outcome.result["changed"] for outcome in outcomes]
+
+        assert in_child(run) == [True, not check_mode]
