@@ -81,14 +81,15 @@ def run_peer(module: t.Any, arguments: dict[str, t.Any]) -> bool | None:
     """Whether it says that it changed the crontab; None where it failed."""
     basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode()
     said = io.StringIO()
+    code: object = None
     try:
         with contextlib.redirect_stdout(said):
             module.main()
     except SystemExit as end:
-        return None if end.code else bool(json.loads(said.getvalue())["changed"])
+        code = end.code
     except BaseException:  # a traceback is what the user would see
         return None
-    return None
+    return bool(json.loads(said.getvalue())["changed"]) if code == 0 else None
 
 
 def by_us(directory: Path, daemon: str) -> tuple[int, int]:

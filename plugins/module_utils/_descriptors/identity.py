@@ -140,7 +140,7 @@ class Identities:
             return known[at]
 
         last = len(numbers) - 1
-        if not any(same(at) for at in {0, last // 2, last} if last >= 0):
+        if not any(same(at) for at in sorted({0, last // 2, last}) if last >= 0):
             return
         marks = sorted({*range(0, last, 1 if last < _FEW else _STEP), *known, last})
         for start, end in zip(marks, [*marks[1:], last + 1]):
