@@ -22,6 +22,7 @@ from ansible_collections.hostcare.remediation.tests.support.storm import (
 NAME, USER, OTHER = "rogue", ROGUE_USER, OTHER_USER
 PEERS = Path(__file__).resolve().parent / "peers"
 LIMIT = "C, STOP to fixpoint"
+OURS = "ours, method auto"
 THEIR_CGROUP = "{cgroup of the rogues}"
 
 

@@ -26,6 +26,7 @@ from ansible_collections.hostcare.remediation.tests.benchmark import descriptors
 from ansible_collections.hostcare.remediation.tests.benchmark.contenders import (
     FIGHTERS,
     LIMIT,
+    OURS,
     SCENARIOS,
     Contender,
     Scenario,
@@ -84,7 +85,7 @@ def main(arguments: Sequence[str]) -> int:
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tries", type=int, default=5, help="of ours and of the C program in each scenario")
-    parser.add_argument("--peer-tries", type=int, default=25, help="of the peers, at the most")
+    parser.add_argument("--peer-tries", type=int, default=25, help="of the peers and of our other methods, at the most")
     parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--only", default="", help="contenders whose label contains this; the C program stays in")
     parser.add_argument("--scenario", nargs="+", choices=[one.name for one in SCENARIOS], default=[])
@@ -132,7 +133,7 @@ def _try(scenario: Scenario, contender: Contender, options: argparse.Namespace, 
 
 
 def _has_a_turn(contender: Contender, number: int, lost: int, options: argparse.Namespace) -> bool:
-    if contender.ours or contender.label == LIMIT:
+    if contender.label in (LIMIT, OURS):
         return True
     return number < options.peer_tries and not (lost == number >= HOPELESS)
 

@@ -17,6 +17,8 @@ import pytest
 from ansible_collections.hostcare.remediation.tests.support.cgroups import PidsCgroup
 from ansible_collections.hostcare.remediation.tests.support.slots import LEAN, Login
 
+# How a module is started is each core's own affair, what it does then is not: one of them serves for the older cores.
+MODULES = [module if module == "rogue_process" else pytest.param(module, marks=pytest.mark.once) for module in LEAN]
 FORKS = re.compile(r"\b(fork|vfork|clone|clone3)\(")
 CREATES = re.compile(r"O_CREAT|\b(mkdir|mkdirat|mknod|mknodat|symlink|symlinkat|rename|renameat2?|link|linkat)\(")
 
@@ -57,7 +59,7 @@ def victim(tmp_path: Path) -> Iterator[str]:
     process.wait()
 
 
-@pytest.mark.parametrize("module", LEAN)
+@pytest.mark.parametrize("module", MODULES)
 def test_module_makes_no_fork(root: Login, traced: Traced, module: str) -> None:
     answer = root.play(LEAN[module], live=True, host_vars={"ansible_python_interpreter": traced.python}).only
     assert answer.status == "ok", answer.data
@@ -113,7 +115,7 @@ def test_taking_the_lock_makes_no_fork(root: Login, traced: Traced) -> None:
         assert traced.calls(FORKS) == []
 
 
-@pytest.mark.parametrize("module", LEAN)
+@pytest.mark.parametrize("module", MODULES)
 def test_module_runs_where_one_process_is_all_there_may_be(root: Login, module: str) -> None:
     with PidsCgroup() as cell:
         cell.limit = 1

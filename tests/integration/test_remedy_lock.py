@@ -51,6 +51,7 @@ def test_one_holds_and_the_other_is_told_who(lock: Hold) -> None:
     assert lock(owner="run 2").data["held"]
 
 
+@pytest.mark.once
 def test_the_budget_refuses_and_says_when_it_is_free_again(lock: Hold) -> None:
     for number in range(2):
         assert lock(owner=f"run {number}", max_remedies=2, window="1d").data["held"]
@@ -62,6 +63,7 @@ def test_the_budget_refuses_and_says_when_it_is_free_again(lock: Hold) -> None:
     assert lock(owner="run 3", max_remedies=2, window="1s").data["held"], "those two are outside of this window"
 
 
+@pytest.mark.once
 def test_check_mode_says_the_same_and_writes_nothing(lock: Hold, tmp_path: Path) -> None:
     preview = lock(arguments=["--check"])
     assert not (tmp_path / "run").exists()
@@ -86,6 +88,7 @@ def test_diff_mode_shows_holder_and_budget(controller: Controller, tmp_path: Pat
     }
 
 
+@pytest.mark.once
 def test_a_lock_from_before_the_boot_is_taken_over(lock: Hold, tmp_path: Path) -> None:
     lock()
     file = tmp_path / "run" / "lock"
@@ -95,6 +98,7 @@ def test_a_lock_from_before_the_boot_is_taken_over(lock: Hold, tmp_path: Path) -
     assert taken.data["taken_over_from"]["owner"] == "run 1"
 
 
+@pytest.mark.once
 def test_of_runs_at_the_same_moment_one_wins(tmp_path: Path) -> None:
     def run(number: int) -> Result:
         home = tmp_path / f"controller-{number}"
@@ -114,6 +118,7 @@ def host_with_a_full_disk() -> Iterator[PrivateSshd]:
         yield sshd
 
 
+@pytest.mark.once
 def test_a_full_disk_keeps_the_budget_beside_the_lock(
     controller: Controller, host_with_a_full_disk: PrivateSshd
 ) -> None:
@@ -137,6 +142,7 @@ def test_a_full_disk_keeps_the_budget_beside_the_lock(
     assert controller.play(host_vars, {LOCK: claim}).only.data["verdict"] == "exhausted"
 
 
+@pytest.mark.once
 def test_a_user_without_rights_is_told_what_to_do(controller: Controller, tmp_path: Path) -> None:
     # /usr/bin/python3 becomes that user before it reads the module: no sudo, no second process.
     python = "/usr/bin/setpriv --reuid=65534 --regid=65534 --clear-groups /usr/bin/python3"
@@ -148,6 +154,7 @@ def test_a_user_without_rights_is_told_what_to_do(controller: Controller, tmp_pa
     assert "set become: true (this ran as uid 65534)" in answer.data["msg"]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "options, words",
     [

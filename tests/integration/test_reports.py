@@ -101,6 +101,7 @@ def test_the_line_that_triage_gives_to_paste_ends_the_storm(arena: Arena, tmp_pa
     assert "changed=0" in again.stdout
 
 
+@pytest.mark.once
 def test_a_hostile_name_stays_a_name_when_the_role_acts(arena: Arena, tmp_path: Path) -> None:
     arena.spare(100)
     arena.bomb("nap", name=HOSTILE)
@@ -110,6 +111,7 @@ def test_a_hostile_name_stays_a_name_when_the_role_acts(arena: Arena, tmp_path: 
     assert arena.living() == []
 
 
+@pytest.mark.once
 def test_without_a_selector_nothing_is_touched(arena: Arena, tmp_path: Path) -> None:
     done = play(arena, tmp_path, "hostcare.remediation.process_storm")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -129,6 +131,7 @@ def test_a_failure_is_shown_with_its_task(arena: Arena, tmp_path: Path) -> None:
     assert "failed=1" in done.stdout
 
 
+@pytest.mark.once
 def test_what_the_playbook_ignores_is_told_once_by_its_report(controller: Controller, tmp_path: Path) -> None:
     here = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
     hosts = {
