@@ -15,6 +15,15 @@ from ansible_collections.hostcare.remediation.tests.support.operators import Ope
 from ansible_collections.hostcare.remediation.tests.support.slots import Login
 from ansible_collections.hostcare.remediation.tests.support.sshd import PrivateSshd
 
+# They act on the processes of the machine itself, which one run at a time may do.
+ON_THE_MACHINE = ("test_lean_full_disks.py", "test_lean_no_forks.py", "test_lean_ways.py", "test_slots.py")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """The tests of a file share servers, so one worker runs them all."""
+    name = item.path.name
+    item.add_marker(pytest.mark.xdist_group("the machine" if name in ON_THE_MACHINE else name))
+
 
 @pytest.fixture
 def show(request: pytest.FixtureRequest) -> Callable[[str], None]:
