@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,10 +20,15 @@ from ansible_collections.hostcare.remediation.tests.support.sshd import PrivateS
 ON_THE_MACHINE = ("test_lean_full_disks.py", "test_lean_no_forks.py", "test_lean_ways.py", "test_slots.py")
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """The tests of a file share servers, so one worker runs them all."""
-    name = item.path.name
-    item.add_marker(pytest.mark.xdist_group("the machine" if name in ON_THE_MACHINE else name))
+@pytest.fixture(autouse=True)
+def turn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Those that act on the machine do so one after the other, whichever workers run them."""
+    if request.path.name not in ON_THE_MACHINE:
+        yield
+        return
+    with (tmp_path_factory.getbasetemp().parent / "turn").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture

@@ -15,11 +15,12 @@ import time
 
 from environments import ROOT, WORK
 
-# Storms, daemons and time-outs let the processors wait: more tests at once than there are of them.
+# Storms, daemons and time-outs let the processors wait: more tests at once than there are of them. The tests of a file
+# share servers, and so stay together.
 WORKERS = (os.cpu_count() or 1) + 1
 
 COMMANDS = {
-    "integration": ["python", "-m", "pytest", "tests/integration", f"--numprocesses={WORKERS}", "--dist=loadgroup"],
+    "integration": ["python", "-m", "pytest", "tests/integration", f"--numprocesses={WORKERS}", "--dist=loadfile"],
     "molecule": ["molecule", "test"],
 }
 

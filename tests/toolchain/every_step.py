@@ -3,7 +3,7 @@
 """Run every kind of test as a target of the Makefile, say where it is and how long it took, and sum up.
 
 A set-up that fails ends it; a test that fails does not, so that one run shows all there is to mend. What waits (hosts
-that boot, storms, daemons) runs beside what computes, in lanes; what is measured runs alone. A step that runs
+that boot, storms, daemons) runs beside what computes, in two lanes; what is measured runs alone. A step that runs
 beside another says all it has to say at its end, in one piece.
 """
 
@@ -52,8 +52,8 @@ LANES = (
         Step("unit", "unit tests on the oldest and the newest Python"),
         Step("build", "build the collection and import it"),
         Step("sanity", "ansible-test sanity with each ansible-core"),
+        Step("integration", "integration tests with each ansible-core"),
     ),
-    (Step("integration", "integration tests with each ansible-core"),),
     (
         Step("testhosts-images", "base images of the test hosts"),
         Step("molecule", "Molecule on real hosts with each ansible-core"),
