@@ -78,10 +78,6 @@ class Login:
         host_vars = self._variables(live) | keywords.pop("host_vars", {})
         return self.controller.play(host_vars, task, **{"become": self.user != "root"} | keywords)
 
-    def succeeds(self, task: dict[str, t.Any], live: bool, free: int, **host_vars: t.Any) -> bool:
-        self.leave_free(free, live)
-        return self.play(task, live, host_vars=host_vars).only.status == "ok"
-
     def succeeding(self, tasks: dict[str, dict[str, t.Any]], live: bool, free: int) -> list[str]:
         """Those that succeed, each alone: in one play, but not before what the one before it used is free again."""
         self.leave_free(free, live)

@@ -97,29 +97,11 @@ def _again(seen: Seen, record: Record, limit: str, delays: Delays, now: float, s
         return Decision(UNCHANGED, f"it was limited to {text(old)} before, which is less", seen.value, record)
     ours = tuple(dict.fromkeys((*(one for one in record.ours if one != value), value)))
     if record.is_due(now):
-        return _anew(
-            seen,
-            old,
-            ours,
-            limit,
-            delays,
-            record.repeats + 1,
-            now,
-            seed,
-            "its time was over, and it is asked for again",
-        )
+        why = "its time was over, and it is asked for again"
+        return _anew(seen, old, ours, limit, delays, record.repeats + 1, now, seed, why)
     if not same_limit or record.release_after != delays.release_after:
-        return _anew(
-            seen,
-            old,
-            ours,
-            limit,
-            delays,
-            record.repeats,
-            now,
-            seed,
-            "it is throttled already, now with another limit or time",
-        )
+        why = "it is throttled already, now with another limit or time"
+        return _anew(seen, old, ours, limit, delays, record.repeats, now, seed, why)
     if seen.value == record.value:
         return Decision(UNCHANGED, _standing(record), seen.value, record)
     kept = record._replace(old=old, ours=ours)
