@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,13 @@ from ansible_collections.hostcare.remediation.tests.support.sshd import PrivateS
 
 # They act on the processes of the machine itself, which one run at a time may do.
 ON_THE_MACHINE = ("test_lean_full_disks.py", "test_lean_no_forks.py", "test_lean_ways.py", "test_slots.py")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_of_its_own() -> None:
+    """Where the tests are started in the session of init, which shields nobody, they make the operator's themselves."""
+    if os.getsid(0) in (0, 1, os.getsid(1)):
+        os.setsid()
 
 
 @pytest.fixture(autouse=True)

@@ -207,6 +207,11 @@ class ProcessTable:
             self._note(error)
             return None
 
+    def is_ending(self, process: Process) -> bool:
+        """It has ended by now, or is on its way out."""
+        now = self.read(process.pid)
+        return now is None or now.start != process.start or now.is_dead or now.is_exiting
+
     def open(self, pid: int | str) -> tuple[int, Process] | None:
         """The process and its directory, opened: it stays bound to this very process, whoever gets the number later.
 

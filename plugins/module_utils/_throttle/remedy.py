@@ -156,8 +156,7 @@ class _Remedy:
         self.guard.tree.add(process)
         if is_meant(process, self.guard.tree, self.matcher, self.guard):
             return True
-        again = self.table.read(pid)
-        return again is None or again.is_dead or again.is_exiting
+        return self.table.is_ending(process)
 
     def _cgroup_step(self, directory: str) -> Step | None:
         seen = scopes.look(self.pids, directory)

@@ -77,7 +77,7 @@ def survey(pids: Pids, selector: Selector, victims: t.Sequence[Process], judge: 
         directory = pids.of(process.pid)
         if directory is not None:
             own.add(directory)
-        elif pids.table.read(process.pid) is not None:
+        elif not pids.table.is_ending(process):  # cgroup v1 moves who exits to the root (do_exit in kernel/exit.c)
             return Found([], first.obstacle or _without(pids, process))
     outermost = [one for one in sorted(own) if not any(one.startswith(other + "/") for other in own)]
     second = _check(outermost, meant, judge)

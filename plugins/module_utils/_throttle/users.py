@@ -32,22 +32,28 @@ class Users:
         self.rlimits = rlimits
         self.binding = bool(self._capabilities("self") & _CAP_SYS_RESOURCE)  # only with it can a hard limit go up again
 
-    def real_uid(self, process: Process) -> int:
+    def real_uid(self, process: Process) -> int | None:
+        """None where it has ended. What root owns may be another user's, undumpable since setuid(2): see proc(5)."""
         if process.owner:
             return process.owner
         status = self.table.status(process.pid)
-        return status.real_uid if status else 0
+        return status.real_uid if status else None
 
     def obstacle(self, victims: t.Sequence[Process]) -> str:
         """Why the limit would not bind, or may not be set; empty where it would."""
         if not self.rlimits.can_set:
             return "this Python can set no limits of other processes"
         for process in victims:
-            whose = f"process {process.pid} {process.name}"
-            if self.real_uid(process) == 0 or self._capabilities(process.pid) & _EXEMPTING:
-                return f"{whose} is root's or has CAP_SYS_RESOURCE or CAP_SYS_ADMIN, which RLIMIT_NPROC does not bind"
-            if not self.rlimits.may_set(process.pid, NPROC) and not self._is_ending(process):
-                return f"the limits of {whose} may not be changed: run as root (become: true)"
+            obstacle = self._obstacle(process)
+            if obstacle and not self.table.is_ending(process):
+                return f"process {process.pid} {process.name} {obstacle}"
+        return ""
+
+    def _obstacle(self, process: Process) -> str:
+        if not self.real_uid(process) or self._capabilities(process.pid) & _EXEMPTING:
+            return "is root's or has CAP_SYS_RESOURCE or CAP_SYS_ADMIN, which RLIMIT_NPROC does not bind"
+        if not self.rlimits.may_set(process.pid, NPROC):
+            return "has limits that may not be changed: run as root (become: true)"
         return ""
 
     def _capabilities(self, pid: int | str) -> int:
@@ -60,7 +66,9 @@ class Users:
     def by_uid(self, processes: t.Iterable[Process]) -> dict[int, list[Process]]:
         found: dict[int, list[Process]] = {}
         for process in processes:
-            found.setdefault(self.real_uid(process), []).append(process)
+            uid = self.real_uid(process)
+            if uid is not None:
+                found.setdefault(uid, []).append(process)
         return found
 
     def members(self, processes: t.Iterable[Process]) -> list[Member]:
@@ -98,10 +106,6 @@ class Users:
         if now not in (None, limits) and self._lives(member):
             return f"RLIMIT_NPROC of process {member.pid} reads back as {now}"
         return ""
-
-    def _is_ending(self, process: Process) -> bool:
-        now = self.table.read(process.pid)
-        return now is None or now.start != process.start or now.is_dead or now.is_exiting
 
     def _lives(self, member: Member) -> bool:
         found = self.table.read(member.pid)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.processes import Process
+from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.processes import PF_EXITING, Process
 from ansible_collections.hostcare.remediation.plugins.module_utils._process.selection import Selector
 from ansible_collections.hostcare.remediation.plugins.module_utils._throttle.scopes import Found, Pids, look, survey
 from ansible_collections.hostcare.remediation.tests.unit.support.pids_tree import PidsTree
@@ -87,6 +87,12 @@ def test_a_threaded_cgroup_lists_no_processes(host: Host) -> None:
 
 def test_no_cgroup_of_its_own(host: Host) -> None:
     assert "in no cgroup of its own that the pids controller limits" in host.survey([host.add(10, "")]).obstacle
+
+
+def test_who_has_ended_is_in_the_root_cgroup_and_no_obstacle(host: Host) -> None:
+    one, ended = host.add(10, "a"), host.add(11, "", flags=PF_EXITING)
+    directory = host.cgroup("a", members=[one])
+    assert host.survey([one, ended]) == Found([directory], "")
 
 
 def test_a_cgroup_that_the_mount_does_not_show(host: Host) -> None:
