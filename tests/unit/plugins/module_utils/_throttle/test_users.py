@@ -124,7 +124,12 @@ def test_a_process_that_ends_is_no_obstacle(tmp_path: Path) -> None:
     tree = ProcTree(tmp_path / "proc")
     limits = Rlimits()
     limits.may_set = lambda _pid, _name: False  # type: ignore[method-assign]
-    ending = [process(4000001, owner=0), of_app(4000000), tree.add(of_app(10, flags=4), uid=APP), tree.add(of_app(11, state="Z"), uid=APP)]
+    ending = [
+        process(4000001, owner=0),
+        of_app(4000000),
+        tree.add(of_app(10, flags=4), uid=APP),
+        tree.add(of_app(11, state="Z"), uid=APP),
+    ]
     assert Users(tree.table, limits).obstacle(ending) == ""
     unknown_by_now, of_app_once = ending[:2]
     assert Users(tree.table, limits).by_uid([unknown_by_now, of_app_once]) == {APP: [of_app_once]}
