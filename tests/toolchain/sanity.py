@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from environments import ROOT, WORK
@@ -96,13 +97,13 @@ def environment(venv: Path) -> dict[str, str]:
     return kept
 
 
-def run(core: str, venv: Path) -> bool:
+def run(core: str, venv: Path, more: Sequence[str]) -> bool:
     started = time.monotonic()
     supply_pip(venv)
     log = WORK / "sanity" / f"{core}.log"
     with log.open("wb") as output:
         done = subprocess.run(
-            [venv / "bin" / "ansible-test", "sanity", "--local", "--color", "no"],
+            [venv / "bin" / "ansible-test", "sanity", "--local", "--color", "no", *more],
             cwd=COPY,
             env=environment(venv),
             stdin=subprocess.DEVNULL,
@@ -125,7 +126,13 @@ def main(wanted: list[str]) -> int:
         return 1
     matrix = [line.split() for line in (WORK / "matrix").read_text().splitlines()]
     copy_tree()
-    results = [run(core, ROOT / venv) for core, _python, venv in matrix if not wanted or core in wanted]
+    # Its pylint takes half the time and knows little of the core: that of the oldest and of the newest are enough.
+    between = ("--skip-test", "pylint")
+    results = [
+        run(core, ROOT / venv, between if core not in (matrix[0][0], matrix[-1][0]) else ())
+        for core, _python, venv in matrix
+        if not wanted or core in wanted
+    ]
     return 0 if results and all(results) else 1
 
 
