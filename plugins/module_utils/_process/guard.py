@@ -23,8 +23,16 @@ _SSHD_PLACES = (
 )  # fmt: skip
 _SSHD_NAMES = frozenset(("sshd", "sshd-session", "sshd-auth"))
 _SSHD_PROGRAMS = tuple(f"{place}/{name}" for place in _SSHD_PLACES for name in sorted(_SSHD_NAMES))
-# Only PID 1 can put a process there: its own scope and the helpers without which it cannot work.
-_HELPERS = re.compile(r"^/(init\.scope|system\.slice/(systemd-[^/]+|dbus|dbus-broker)\.service)(/|$)")
+# Only PID 1 can put a process there: its own scope and the helpers without which it cannot work, and what role harden
+# arms for the moment in which nothing can be started.
+_STANDBY = "/hostcare.slice/hostcare-standby.service"
+_PLACES = (
+    (
+        re.compile(r"^/(init\.scope|system\.slice/(systemd-[^/]+|dbus|dbus-broker)\.service)(/|$)"),
+        "it is a helper of PID 1",
+    ),
+    (re.compile(rf"^{re.escape(_STANDBY)}(/|$)"), "it is the standby of this host"),
+)
 _SSHD_COMMS = frozenset(name.encode() for name in _SSHD_NAMES)
 _DELETED = " (deleted)"  # the mark of a program that was replaced while it runs
 _WISHED = "it matches protect"
@@ -124,20 +132,21 @@ class Guard:
         return None
 
     def _by_place(self, process: Process) -> str | None:
-        if self._is_helper(process):
-            return "it is a helper of PID 1"
+        reason = self._by_unit(process)
+        if reason is not None:
+            return reason
         if not self.include_containers:
             namespace = self._pid_namespace(process.pid)
             if namespace and namespace != self.own_pid_namespace:
                 return "it is in a container; set include_containers to include it"
         return None
 
-    def _is_helper(self, process: Process) -> bool:
-        """The members of the helpers' cgroups are listed once; only who is younger is asked for its own."""
-        if self._helpers is not None and process.start < self.taken:
-            return process.pid in self._helpers
+    def _by_unit(self, process: Process) -> str | None:
+        """The members of these cgroups are listed once; only who is younger is asked for its own."""
+        if self._in_place is not None and process.start < self.taken:
+            return self._in_place.get(process.pid)
         path = self.table.unit_path(process.pid)
-        return path.startswith(self._scope) and _HELPERS.match(path[len(self._scope) :]) is not None
+        return _reason_of(path[len(self._scope) :]) if path.startswith(self._scope) else None
 
     @functools.cached_property
     def _scope(self) -> str:
@@ -146,7 +155,7 @@ class Guard:
         return path[: -len("/init.scope")] if path.endswith("/init.scope") else ""
 
     @functools.cached_property
-    def _helpers(self) -> frozenset[int] | None:
+    def _in_place(self) -> dict[int, str] | None:
         """None where the cgroups cannot be listed."""
         mounts = cgroups.Hierarchies(self.table.root).mounts
         paths = self.table.cgroups(1) or {}
@@ -156,8 +165,13 @@ class Guard:
             return None
         slices = f"{top}/system.slice"
         units = [f"/system.slice/{unit}" for unit in os.listdir(slices)] if os.path.isdir(slices) else []
-        listed = [cgroups.members(top + unit) for unit in ["/init.scope", *units] if _HELPERS.match(unit)]
-        return frozenset(pid for members in listed for pid in members or ())
+        return {
+            pid: reason
+            for unit in ["/init.scope", _STANDBY, *units]
+            for reason in [_reason_of(unit)]
+            if reason is not None
+            for pid in cgroups.members(top + unit) or ()
+        }
 
     def _by_wish(self, process: Process) -> str | None:
         for matcher in self.protect:
@@ -232,3 +246,7 @@ class Guard:
         except OSError:
             listed = ["/bin/sh", "/bin/bash"]
         return frozenset(listed) | frozenset(os.path.realpath(shell) for shell in listed)
+
+
+def _reason_of(path: str) -> str | None:
+    return next((reason for pattern, reason in _PLACES if pattern.match(path)), None)

@@ -203,6 +203,22 @@ def test_the_helpers_of_pid_1_are_known_by_their_cgroup(host: Host, cgroup: str 
     assert host.reason(900) == ("it is a helper of PID 1" if protected else None)
 
 
+@pytest.mark.parametrize(
+    "cgroup, protected",
+    [
+        ("0::/hostcare.slice/hostcare-standby.service\n", True),
+        ("5:name=systemd:/hostcare.slice/hostcare-standby.service\n0::/\n", True),
+        ("0::/hostcare.slice/ssh.service\n", False),
+        ("0::/hostcare.slice/hostcare-standby.service.d\n", False),
+        ("0::/system.slice/hostcare-standby.service\n", False),
+        ("0::/user.slice/hostcare.slice/hostcare-standby.service\n", False),
+    ],
+)
+def test_the_standby_is_known_by_its_cgroup(host: Host, cgroup: str, protected: bool) -> None:
+    host.add(process(900, b"python3", ppid=1, pgid=900, sid=900), cgroup=cgroup)
+    assert host.reason(900) == ("it is the standby of this host" if protected else None)
+
+
 def test_the_helpers_in_a_container_that_sees_the_cgroups_of_its_host(tmp_path: Path) -> None:
     """cgroup v1 containers share the namespace of their host: all paths begin with that of the container."""
     tree = ProcTree(tmp_path / "proc")
