@@ -79,7 +79,12 @@ lint: .work/lint.stamp .work/thirdparty/.complete ## ruff for target and control
 	yamllint --strict . || failed=1; \
 	ansible-lint --offline || failed=1; \
 	antsibull-changelog lint || failed=1; \
+	python tests/toolchain/role_readmes.py --check || failed=1; \
 	test -z "$$failed"
+
+.PHONY: readmes
+readmes: .work/lint.stamp ## write the variables of the roles, as their argument specs have them, into their READMEs
+	@$(LINT)/python tests/toolchain/role_readmes.py
 
 .PHONY: format
 format: .work/lint.stamp ## let ruff mend what it can, and lay out the code
