@@ -12,7 +12,8 @@ version_added: 0.1.0
 author: The hostcare.remediation authors (!UNKNOWN)
 description:
   - Keeps those that a selector matches from starting more processes, at once and without ending any. It sets
-    C(pids.max) of a control group that holds nothing else, or lowers C(RLIMIT_NPROC) of each process.
+    C(pids.max) of a control group that holds nothing else, or lowers C(RLIMIT_NPROC) of each process, or lets systemd
+    wait before it starts a unit again.
   - What the limit was is remembered on a tmpfs, in C(/run/hostcare), before it is changed, and put back exactly. A
     limit that somebody else has set meanwhile stays, and that is said.
   - A throttle can have a time, see O(release_after). Whoever is throttled again soon after a release waits longer, see
@@ -55,9 +56,14 @@ options:
         others included. It does not bind root nor whoever has C(CAP_SYS_RESOURCE) or C(CAP_SYS_ADMIN), which is
         refused. Where the module itself has no C(CAP_SYS_RESOURCE) it reaches the processes of its own user only and
         lowers just the soft limit, which a process can raise again.
-      - V(auto) takes the first of the two that fits.
+      - V(restart) is for services that systemd itself starts again and again, named by O(unit) alone. It sets
+        C(RestartSec=) by a drop-in below C(/run/systemd/system) and sends PID 1 a SIGHUP, which makes it read its
+        configuration anew. systemd then starts the unit once O(release_after) has passed, and, until the throttle is
+        released, waits as long after each further end. Without O(release_after) it does not start it again. It goes
+        with neither O(limit) nor O(protect).
+      - V(auto) takes the first of V(cgroup) and V(rlimit) that fits.
     type: str
-    choices: [auto, cgroup, rlimit]
+    choices: [auto, cgroup, rlimit, restart]
     default: auto
   release_after:
     description:
@@ -103,12 +109,15 @@ options:
     default: false
 notes:
   - systemd makes the control group of a unit anew at each start. A throttle ends with its control group, so it holds
-    for a unit that lives and starts children, and not for one that is itself started again and again. Lower
-    C(StartLimitBurst) of such a unit, or stop it.
+    for a unit that lives and starts children, and not for one that is itself started again and again. For such a
+    one O(method=restart) is meant. M(hostcare.remediation.spawn_info) tells which it is.
+  - When it reads its configuration, systemd runs its generators. With O(method=restart) keep a few process slots free
+    for them.
   - systemd may set C(pids.max) of its units again, from C(TasksMax), when its configuration is loaded anew. The next
     run with O(state=throttled) says so and throttles again.
   - At most 64 control groups are capped in one run.
 seealso:
+  - module: hostcare.remediation.spawn_info
   - module: hostcare.remediation.rogue_process
   - module: hostcare.remediation.process_rlimit
   - module: hostcare.remediation.headroom_info
@@ -129,6 +138,13 @@ EXAMPLES = r"""
   loop: "{{ throttle.release_commands }}"
   when: throttle is changed
   changed_when: true
+
+- name: Let systemd wait a minute before it starts a unit again that fails at once
+  hostcare.remediation.spawn_throttle:
+    state: throttled
+    unit: [app.service]
+    method: restart
+    release_after: 60s
 
 - name: Release what is due
   hostcare.remediation.spawn_throttle:
@@ -155,7 +171,8 @@ state:
   sample: throttled
 method:
   description:
-    - How it was capped, C(cgroup) or C(rlimit), C(memory) when O(state=released), C(none) where nothing matched.
+    - How it was capped, C(cgroup), C(rlimit) or C(restart), C(memory) when O(state=released), C(none) where nothing
+      matched.
   type: str
   returned: always
   sample: cgroup
@@ -186,10 +203,10 @@ targets:
   returned: always
   contains:
     kind:
-      description: C(cgroup), or C(user) for C(RLIMIT_NPROC).
+      description: C(cgroup), C(user) for C(RLIMIT_NPROC), or C(unit) for a service that systemd starts again later.
       type: str
     target:
-      description: The directory of the control group, or the user.
+      description: The directory of the control group, the user, or the unit.
       type: str
       sample: /sys/fs/cgroup/system.slice/app.service
     unit:
@@ -205,7 +222,9 @@ targets:
       type: str
       sample: "213 run, over the limit of 0: none of them ends, and none new can start"
     limit_before:
-      description: The limit that was found, C(unlimited) where none. Of a user the highest among its processes.
+      description:
+        - The limit that was found, C(unlimited) where none. Of a user the highest among its processes. Of a unit C(0)
+          while systemd waits before it starts it again.
       type: str
     limit:
       description: The limit now, read back, or as it would be in check mode.
@@ -317,7 +336,7 @@ def main() -> t.NoReturn:
             **SELECTOR,
             "state": {"type": "str", "choices": ["throttled", "released"], "required": True},
             "limit": {"type": "str", "default": "none_new"},
-            "method": {"type": "str", "choices": ["auto", "cgroup", "rlimit"], "default": "auto"},
+            "method": {"type": "str", "choices": ["auto", "cgroup", "rlimit", "restart"], "default": "auto"},
             "release_after": {"type": "str", "default": "0"},
             "backoff": {"type": "float", "default": 2.0},
             "jitter": {"type": "float", "default": 0.1},

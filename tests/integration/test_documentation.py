@@ -8,6 +8,7 @@ import importlib
 import os
 import re
 import socket
+import subprocess
 import typing as t
 from datetime import datetime, timezone
 from pathlib import Path
@@ -32,6 +33,7 @@ from ansible_collections.hostcare.remediation.plugins.module_utils._mail import 
 from ansible_collections.hostcare.remediation.plugins.module_utils._process import evidence
 from ansible_collections.hostcare.remediation.plugins.module_utils._process.report import Report
 from ansible_collections.hostcare.remediation.plugins.module_utils._process.selection import parse as parse_selector
+from ansible_collections.hostcare.remediation.plugins.module_utils._spawn import survey as spawn
 from ansible_collections.hostcare.remediation.plugins.plugin_utils._fleet import Thresholds
 from ansible_collections.hostcare.remediation.plugins.plugin_utils._fleet_report import Wanted, report
 from ansible_collections.hostcare.remediation.tests.support.cgroups import PidsCgroup
@@ -224,6 +226,20 @@ def test_what_spawn_throttle_returns(tmp_path: Path, check_mode: bool) -> None:
     assert found[0]["targets"][0]["outcome"] == "throttled"
     assert differences(documented("spawn_throttle"), found[0], "spawn_throttle") == []
     assert found[0].keys() == found[1].keys()
+
+
+def test_what_spawn_info_returns() -> None:
+    """A parent whose children fail, which is who is to blame, beside whatever else is born on this machine."""
+    script = "while :; do /bin/false; done"
+    with subprocess.Popen(["bash", "-c", script], start_new_session=True) as spawner:
+        try:
+            returned = spawn.run(spawn.Request(duration=2.0, top=50))
+        finally:
+            spawner.kill()
+    assert [group for group in returned["groups"] if group["spawner"]], returned
+    returned["partial_reasons"] = ["one"]
+    missing = differences(documented("spawn_info"), returned, "spawn_info")
+    assert [line for line in missing if not line.endswith("nothing to compare with")] == []
 
 
 def test_what_headroom_info_returns_of_this_machine() -> None:

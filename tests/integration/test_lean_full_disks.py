@@ -29,7 +29,10 @@ def full_host() -> Iterator[PrivateSshd]:
         yield sshd
 
 
-@pytest.mark.parametrize("module", ["headroom_info", "rogue_process", "spawn_throttle", "sysv_ipc", "sysv_ipc_info"])
+LEANEST = ["headroom_info", "rogue_process", "spawn_info", "spawn_throttle", "sysv_ipc", "sysv_ipc_info"]
+
+
+@pytest.mark.parametrize("module", LEANEST)
 def test_module_runs_where_no_file_can_be_made(controller: Controller, full_host: PrivateSshd, module: str) -> None:
     answer = controller.play(full_host.inventory(persist=True), LEAN[module]).only
     assert answer.status == "ok", answer.data

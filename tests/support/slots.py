@@ -33,6 +33,7 @@ MODULES: dict[str, dict[str, t.Any]] = {
     "process_rlimit": {"name": ["hostcare-nobody"], "soft": "hard"},
     "remedy_lock": {"state": "released", "remedy": "process_storm", "owner": "slots"},
     "rogue_process": {"state": "killed", "name": ["hostcare-nobody"]},
+    "spawn_info": {"duration": "0.5s"},
     "spawn_throttle": {"state": "throttled", "name": ["hostcare-nobody"]},
     "sysv_ipc": {"state": "absent", "id": [2147483647]},
     "sysv_ipc_info": {"id": [2147483647]},
@@ -75,7 +76,7 @@ class Login:
 
     def play(self, task: dict[str, t.Any], live: bool, **keywords: t.Any) -> Run:
         """At once as things are, unless the keywords give it more time."""
-        host_vars = self._variables(live) | keywords.pop("host_vars", {})
+        host_vars = self.variables(live) | keywords.pop("host_vars", {})
         return self.controller.play(host_vars, task, **{"become": self.user != "root"} | keywords)
 
     def succeeding(self, tasks: dict[str, dict[str, t.Any]], live: bool, free: int) -> list[str]:
@@ -92,7 +93,7 @@ class Login:
             }
             for name, task in tasks.items()
         ]
-        run = self.controller.play(self._variables(live), *play, become=self.user != "root")
+        run = self.controller.play(self.variables(live), *play, become=self.user != "root")
         return [result.task for result in run.results if result.status == "ok"]
 
     def need(self, tasks: dict[str, dict[str, t.Any]], live: bool) -> dict[str, int]:
@@ -105,7 +106,7 @@ class Login:
                 return found
         raise AssertionError(f"{sorted(tasks.keys() - found)} do not succeed with {MOST} free slots")
 
-    def _variables(self, live: bool) -> dict[str, t.Any]:
+    def variables(self, live: bool) -> dict[str, t.Any]:
         """At once as things are: one attempt for a session."""
         python = {"ansible_python_interpreter": "/usr/bin/python3"}
         return {**self.sshd.inventory(live, self.user), **python, "hostcare_session_timeout": 0}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from .._kernel import cgroups
 from .._kernel.processes import ProcessTable
 from .._process.selection import Matcher, Selector, Tree
-from .records import CGROUP, Record
+from .records import CGROUP, UNIT, Record
 from .scopes import names_cgroups_only
 
 
@@ -31,6 +31,8 @@ class Meant:
     def has(self, record: Record) -> bool:
         if self.selector is None:
             return True
+        if record.kind == UNIT:
+            return record.name in self.selector.units and names_cgroups_only(self.selector)
         if record.kind == CGROUP:
             return self._names(record.name) or self._reaches(record.name)
         identities = {(member.pid, member.start) for member in record.members}

@@ -11,7 +11,7 @@ import hashlib
 import shlex
 import typing as t
 
-from .records import CGROUP, Limit, Record
+from .records import CGROUP, UNIT, Limit, Record
 from .request import CURRENT, NONE_NEW, Delays
 
 THROTTLED, UNCHANGED, RELEASED = "throttled", "unchanged", "released"
@@ -21,7 +21,8 @@ GONE, LEFT_ALONE, FAILED = "gone", "left_alone", "failed"
 class Seen(t.NamedTuple):
     """A limit as it is. ``value`` is its own, ``ceiling`` the least of all above it, ``current`` how many tasks run.
 
-    Of a user ``value`` is the highest RLIMIT_NPROC among its processes that are meant.
+    Of a user ``value`` is the highest RLIMIT_NPROC among its processes that are meant. Of a unit it is 0 while systemd
+    waits before it starts the unit again.
     """
 
     kind: str
@@ -137,7 +138,8 @@ def _anew(
         0.0,
         delays.forget_after,
     )
-    return Decision(THROTTLED, _saying(seen, value, record, why), value, record, write=seen.value != value)
+    write = seen.value != value or seen.kind == UNIT  # which has another time by now
+    return Decision(THROTTLED, _saying(seen, value, record, why), value, record, write)
 
 
 def _repeats(record: Record | None, now: float) -> int:
@@ -153,6 +155,10 @@ def _saying(seen: Seen, value: int, record: Record, why: str) -> str:
     parts = [why] if why else []
     if seen.current > value:
         parts.append(f"{seen.current} run, over the limit of {value}: none of them ends, and none new can start")
+    if seen.kind == UNIT:
+        lasting = None if record.release_at is None else record.release_at - record.since
+        waits = "does not start it again" if lasting is None else f"waits {lasting:.0f} s before it starts it again"
+        parts.append(f"systemd {waits}")
     if record.release_after and record.release_at is None:
         parts.append(f"throttled {record.repeats} times again, more than max_repeats: it stays throttled")
     elif record.repeats:

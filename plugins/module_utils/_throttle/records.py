@@ -18,7 +18,7 @@ import typing as t
 from .._kernel.errors import Refused
 from .._kernel.state_files import Directory, make_directory, open_directory
 
-CGROUP, USER = "cgroup", "user"
+CGROUP, USER, UNIT = "cgroup", "user", "unit"
 _VERSION = 1
 _MOST_BYTES = 4 << 20
 _MOST_HISTORIES = 256
@@ -38,8 +38,9 @@ class Member(t.NamedTuple):
 class Record(t.NamedTuple):
     """One throttle, in force or past. Times are seconds since boot, which no step of the wall clock moves.
 
-    ``name`` is the directory of a cgroup or the number of a user; ``inode`` tells a cgroup from a later one of that
-    name. ``ours`` are the values that were set, the last one the present: any of them, found in place, is ours.
+    ``name`` is the directory of a cgroup, the number of a user, or a service that systemd starts again and again;
+    ``inode`` tells a cgroup from a later one of that name. ``ours`` are the values that were set, the last one the
+    present: any of them, found in place, is ours.
     """
 
     kind: str
@@ -174,6 +175,8 @@ def _record(entry: dict[str, t.Any]) -> Record:
 def _is_sound(kind: t.Any, name: str) -> bool:
     if kind == CGROUP:
         return name.startswith("/") and "/../" not in name + "/"
+    if kind == UNIT:
+        return name.endswith(".service") and "/" not in name
     return bool(kind == USER) and name.isascii() and name.isdigit()
 
 

@@ -22,15 +22,17 @@ from .._process.snapshot import Judgement, check_sight
 from . import planning, scopes
 from .meaning import Meant
 from .planning import FAILED, GONE, THROTTLED, Decision, Seen
-from .records import CGROUP, USER, Memory, Record, Records
+from .records import CGROUP, UNIT, USER, Memory, Record, Records
 from .report import Outcome, Report, Step
-from .request import Request
+from .request import RESTART, Request
+from .restarts import Restarts
 from .user_steps import UserSteps, is_meant
 from .users import Users
 
 
-def run(request: Request, proc_root: str = "/proc", directory: str | None = None) -> Outcome:
-    """Raises Refused where nothing may be done; ``directory`` is where throttles are remembered."""
+def run(request: Request, proc_root: str = "/proc", directory: str | None = None, root: str = "") -> Outcome:
+    """Raises Refused where nothing may be done; ``directory`` is where throttles are remembered, ``root`` stands before
+    the paths of systemd."""
     table = ProcessTable(proc_root)
     table.check()
     session = os.getsid(0)
@@ -39,7 +41,7 @@ def run(request: Request, proc_root: str = "/proc", directory: str | None = None
     try:
         place = directory or os.path.dirname(journal.path)
         memory = Memory(place, os.stat(f"{proc_root}/self/ns/pid").st_ino, journal.boot)
-        return _Remedy(request, table, memory, session).run()
+        return _Remedy(request, table, memory, session, Restarts(table, root)).run()
     except OSError as error:
         raise Refused(
             f"the kernel refused a call ({error}): what was throttled so far is remembered. Free what it lacks, such "
@@ -53,7 +55,7 @@ def run(request: Request, proc_root: str = "/proc", directory: str | None = None
 class _Remedy:
     """One run."""
 
-    def __init__(self, request: Request, table: ProcessTable, memory: Memory, session: int) -> None:
+    def __init__(self, request: Request, table: ProcessTable, memory: Memory, session: int, restarts: Restarts) -> None:
         self.started = time.monotonic()
         self.request = request
         self.table = table
@@ -61,6 +63,7 @@ class _Remedy:
         self.session = session
         self.now = clock.now(f"{table.root}/sys/kernel/random/boot_id")
         self.pids = scopes.Pids(table)
+        self.restarts = restarts
         self.users = Users(table, Rlimits(table.root))
         self.records: Records = memory.load()
         self.report = Report(request, table, memory.path, self.now)
@@ -91,12 +94,16 @@ class _Remedy:
     def _stands(self, record: Record) -> bool:
         if record.kind == USER or not record.in_force:
             return record.in_force
+        if record.kind == UNIT:
+            return self.restarts.look(record.name).value is not None
         seen = scopes.look(self.pids, record.name)
         return seen is not None and seen.inode == record.inode
 
     # --- what is meant ---
 
     def _throttles(self) -> list[Step]:
+        if self.request.method == RESTART:
+            return self._unit_steps(t.cast(Selector, self.request.selector))
         victims = self._victims(t.cast(Selector, self.request.selector))
         if victims is None:
             return []
@@ -120,6 +127,18 @@ class _Remedy:
             )
         self._chose("rlimit", f"cgroup: {found.obstacle}")
         return [self._user_step(uid, processes) for uid, processes in self.users.by_uid(victims).items()]
+
+    def _unit_steps(self, selector: Selector) -> list[Step]:
+        units = self.restarts.check(selector)
+        self.report.matched = len(units)
+        self._chose(*((RESTART, "asked for") if units else ("none", "systemd has no such unit")))
+        return [self._step(self._unit(unit)) for unit in units]
+
+    def _unit(self, unit: str) -> Seen:
+        """A drop-in that nobody remembers is ours to write anew."""
+        seen = self.restarts.look(unit)
+        record = self.records.get(seen.key)
+        return seen if record is not None and record.in_force else seen._replace(value=None)
 
     def _victims(self, selector: Selector) -> list[Process] | None:
         """Who is meant and not protected; None where they are fewer than it takes. Raises Refused over the brake."""
@@ -190,6 +209,10 @@ class _Remedy:
                 old = record.old if seen is None else seen.value
                 before = seen or Seen(CGROUP, record.name, record.inode, old, 0)
                 steps.append(Step(before, before, decision, record))
+            elif record.kind == UNIT:
+                unit = self.restarts.look(record.name)
+                decision = planning.release(unit, record, self.now.uptime, keeps_history)
+                steps.append(Step(unit, unit, decision, record))
             else:
                 steps.append(self._user_steps().release(record, self.now.uptime, keeps_history))
         return steps
@@ -215,9 +238,12 @@ class _Remedy:
         for step in changes:
             if step.decided.kind == CGROUP:
                 self._cap(step)
+            elif step.decided.kind == UNIT:
+                self._delay(step)
             else:
                 self._user_steps().cap(step, self.matcher, self.guard, self._resave)
-        undone = [step for step in changes if step.decision.outcome != THROTTLED and step.decided.kind == CGROUP]
+        self.restarts.tell()
+        undone = [step for step in changes if step.decision.outcome != THROTTLED and step.decided.kind != USER]
         for step in undone:
             self._restore(step, before)
         if undone:
@@ -263,10 +289,24 @@ class _Remedy:
             step.decision = Decision(outcome, reason, step.decided.value, None)
         step.seen = scopes.look(self.pids, step.decided.name) or step.decided
 
+    def _delay(self, step: Step) -> None:
+        record = t.cast(Record, step.decision.record)
+        lasting = None if record.release_at is None else record.release_at - record.since
+        obstacle = self.restarts.put(record.name, lasting)
+        if obstacle:
+            step.decision = Decision(FAILED, obstacle, step.decided.value, None)
+        step.seen = self.restarts.look(record.name)
+
     def _release(self, step: Step) -> None:
         record = t.cast(Record, step.record)
         if record.kind == USER:
             failed = self._user_steps().give_back(step)
+        elif record.kind == UNIT:
+            obstacle = self.restarts.take_back(record.name) if step.decision.write else ""
+            failed = bool(obstacle)
+            if failed:
+                step.decision = Decision(FAILED, f"{obstacle}: it is still remembered", step.decided.value, record)
+            step.seen = self.restarts.look(record.name)
         else:
             failed = step.decision.write and not scopes.put(record.name, step.decision.limit)
             if failed and scopes.look(self.pids, record.name) is None:

@@ -16,7 +16,7 @@ from .._kernel.processes import text as printable
 from .._process.evidence import Describer
 from . import planning
 from .planning import FAILED, LEFT_ALONE, RELEASED, THROTTLED, UNCHANGED, Decision, Seen, lower, text
-from .records import CGROUP, Record
+from .records import CGROUP, USER, Record
 from .request import Request
 
 _MOST_LISTED = 50
@@ -102,7 +102,7 @@ class Report:
         return Outcome(result, problem, self.warnings, self._diff(changed))
 
     def _name(self, step: Step) -> str:
-        if step.decided.kind == CGROUP:
+        if step.decided.kind != USER:
             return printable(step.decided.name)
         return f"user {self.describer.user_name(int(step.decided.name))}"
 
@@ -117,7 +117,7 @@ class Report:
         return {
             "kind": seen.kind,
             "target": self._name(step),
-            "unit": printable(unit_of(seen.name)) if seen.kind == CGROUP else "",
+            "unit": printable(unit_of(seen.name)) if seen.kind != USER else "",
             "outcome": decision.outcome,
             "reason": decision.reason,
             "limit_before": text(step.decided.value),

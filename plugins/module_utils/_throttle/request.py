@@ -13,6 +13,7 @@ from .._kernel.errors import Refused
 from .._process.selection import CRITERIA, Selector, parse, seconds
 
 CURRENT, NONE_NEW = "current", "none_new"
+RESTART = "restart"
 _MOST_TASKS = 4194304  # PID_MAX_LIMIT, include/linux/threads.h: pids.max takes no more
 _MOST_REPEATS = 100
 _MOST_BACKOFF = 10.0
@@ -52,6 +53,8 @@ def parse_request(given: t.Mapping[str, t.Any], check_mode: bool) -> Request:
         raise Refused("only_due goes with state released: leave it out.")
     if throttles and not has_selector:
         raise Refused(f"the selector is empty: say whose spawning is meant, by one of {', '.join(CRITERIA)}.")
+    if given["method"] == RESTART and (given["limit"].strip() != NONE_NEW or given["protect"]):
+        raise Refused("method restart goes with neither limit nor protect: it delays the next start of a unit.")
     return Request(
         state=given["state"],
         selector=parse(given) if has_selector else None,

@@ -1,0 +1,89 @@
+# Copyright (c) 2026 The hostcare.remediation authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What spawn_info saw and what spawn_throttle did, as lines for people.
+
+PRIVATE: may change in any release.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.hostcare.remediation.plugins.plugin_utils._lines import (
+    INDENT,
+    MIN_WIDTH,
+    more,
+    partial,
+    table,
+    wrapped,
+)
+
+Data = t.Mapping[str, t.Any]
+
+_STORMS = {"crash_loop": "crash loop", "runaway": "runaway"}
+
+
+def spawn_lines(info: Data, width: int = 100, top: int = 10) -> list[str]:
+    """Who is born where, storms first, and why they count as storms."""
+    width = max(MIN_WIDTH, width)
+    groups = info.get("groups") or ()
+    said = f"SPAWNING  {info.get('births')} were seen to be born in {info.get('seconds')} s"
+    said += f"; {info.get('storms') or 'no'} storms"
+    return [
+        *wrapped(said, width),
+        *_groups(groups, info.get("groups_total") or len(groups), width, top),
+        *[text for group in groups[:top] if group.get("verdict") in _STORMS for text in _case(group, width)],
+        *partial(info, width),
+    ]
+
+
+def throttle_lines(results: t.Sequence[Data], dry: bool = False, width: int = 100, top: int = 10) -> list[str]:
+    """What was throttled or released, and until when. The results are of one or more runs of spawn_throttle."""
+    width = max(MIN_WIDTH, width)
+    lines: list[str] = []
+    targets = [target for result in results for target in result.get("targets") or ()]
+    shown = [target for target in targets if target.get("outcome") != "gone"]
+    for target in shown[:top]:
+        lines += wrapped(_target(target, dry), width, INDENT)
+    lines += more(len(shown) - top, "of them", width)
+    for result in results:
+        if result.get("failed") and result.get("msg"):
+            lines += wrapped(f"refused or failed: {result['msg']}", width, INDENT)
+    return ["THROTTLE", *lines] if lines else []
+
+
+def _groups(groups: t.Sequence[Data], total: int, width: int, top: int) -> list[str]:
+    if not groups or top < 1:
+        return []
+    rows = [
+        [
+            group.get("unit"),
+            _STORMS.get(str(group.get("verdict")), group.get("verdict")),
+            round(group.get("per_minute") or 0),
+            group.get("births"),
+            group.get("at_once"),
+            group.get("starts"),
+            group.get("refused"),
+            group.get("processes"),
+        ]
+        for group in groups[:top]
+    ]
+    titles = ["who", "verdict", "a minute", "born", "ended at once", "starts", "refused", "live"]
+    return table(titles, rows, width) + more(total - min(top, len(groups)), "of them", width)
+
+
+def _case(group: Data, width: int) -> list[str]:
+    lines = wrapped(f"{group.get('unit')} is a {_STORMS[str(group.get('verdict'))]}", width, INDENT)
+    for reason in group.get("reasons") or ():
+        lines += wrapped(f"- {reason}", width, INDENT * 2)
+    return lines
+
+
+def _target(target: Data, dry: bool) -> str:
+    outcome = str(target.get("outcome"))
+    said = f"{target.get('unit') or target.get('target')}: "
+    said += f"would be {outcome}" if dry and outcome in ("throttled", "released") else outcome.replace("_", " ")
+    said += f", {target.get('reason')}"
+    if target.get("release_in") is not None:
+        said += f"; released in {target['release_in']} s"
+    return said
