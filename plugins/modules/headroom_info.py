@@ -15,6 +15,8 @@ description:
     for each resource the limit that will be hit first.
   - C(process_slots) are C(kernel.pid_max), C(kernel.threads-max), C(RLIMIT_NPROC) of each user, and C(pids.max) of
     every control group that holds a process, however far above it.
+  - The kernel keeps no process slot for root. RV(reserve) says how many are left to the operator when everybody else
+    takes all that limits allow, and who could take the last one.
   - C(inodes) and C(blocks) are those of every file system that is mounted where the module runs, each once, however
     often it is mounted. Images and what is mounted read-only cannot be used up and are left out. A network file system,
     and what lies below one, might hang the module and is never asked. It is named in RV(left_out).
@@ -270,6 +272,75 @@ coverage:
       description: How long reading took, in milliseconds.
       type: float
       sample: 1.5
+reserve:
+  description:
+    - The process slots that are left when all who are not trusted have as many tasks as their limits allow, by the
+      limit of the host that leaves the fewest. Trusted are the kernel, PID 1 (C(init.scope)) and C(hostcare.slice), in
+      which role C(hostcare.remediation.harden) keeps sshd and the standby.
+    - Null where O(resources) leaves out C(process_slots), and on FreeBSD.
+  type: dict
+  returned: always
+  contains:
+    scope:
+      description: Whose limit it is, C(host) or, in a container, C(cgroup PATH).
+      type: str
+      sample: host
+    limit_name:
+      description: The name of the limit.
+      type: str
+      sample: kernel.pid_max
+    limit:
+      description: The limit.
+      type: int
+      sample: 32768
+    kept:
+      description: What of it is used by the trusted and, in a container, by who is outside.
+      type: int
+      sample: 180
+    at_most:
+      description:
+        - What all pools together may take of it. Null where one of them has no limit. A task takes up to three numbers
+          of C(kernel.pid_max), its own and those of its process group and session, and one of any other limit.
+      type: int
+      sample: 26000
+    slots:
+      description: What is left then. Negative where the pools may have more than there is, null where one has no limit.
+      type: int
+      sample: 6588
+    pools:
+      description: Who shares a limit, or has none, the largest first. At most O(top).
+      type: list
+      elements: dict
+      contains:
+        scope:
+          description:
+            - C(cgroup PATH), the outermost control group with a limit, or one that no limit holds. C(host) where there
+              are none.
+          type: str
+          sample: cgroup /user.slice
+        used:
+          description: Its tasks.
+          type: int
+          sample: 61
+        at_most:
+          description: How many tasks it may have. Null where it has no limit.
+          type: int
+          sample: 4915
+        limited_by:
+          description:
+            - C(pids.max), or C(RLIMIT_NPROC) where the hard limits of all its users are less, none of them is root, and
+              no other user could come in. Empty where it has no limit.
+          type: str
+          sample: pids.max
+        breaks:
+          description:
+            - Whether it could take the last slot, C(alone), or C(together) with the others of which this is said. If
+              one could do so alone, C(together) is not looked for. Empty where it could not.
+          type: str
+          sample: alone
+    pools_total:
+      description: How many pools there are.
+      type: int
 process_table:
   description:
     - The process table in numbers, without kernel threads where not said otherwise. Zero where O(resources) names none

@@ -16,6 +16,7 @@ import typing as t
 
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.errors import Refused
 from ansible_collections.hostcare.remediation.plugins.plugin_utils._lines import clip, safe
+from ansible_collections.hostcare.remediation.plugins.plugin_utils._slots import reserve_words
 
 Data = t.Mapping[str, t.Any]
 
@@ -101,6 +102,7 @@ class Host(t.NamedTuple):
     gaps: tuple[str, ...]
     left_out: tuple[str, ...]
     elapsed_ms: int | None
+    reserve: str = ""  # of process slots, in words
 
     @property
     def cells(self) -> dict[str, Limit]:
@@ -232,6 +234,7 @@ def _host(name: str, result: t.Any, thresholds: Thresholds, incidents: t.Sequenc
         gaps=tuple(_text(gap) for gap in _list(result.get("partial_reasons"))[:20]),
         left_out=tuple(_left_out(result.get("left_out"))),
         elapsed_ms=_integer(result.get("elapsed_ms")),
+        reserve=reserve_words(result.get("reserve")),
     )
 
 

@@ -36,6 +36,7 @@ def fleet_lines(fleet: Fleet, incidents: t.Sequence[str], width: int = 100, top:
         *_more(len(shown) - top, width),
         *([] if few else _fine(fleet, width)),
         *_silent(shown[:top], width),
+        *_reserves(shown[:top] if few else (), width),
         *_gaps(shown[:top] if few else (), width),
         *_suspects(fleet, width),
         *_act(fleet, incidents, width),
@@ -93,6 +94,15 @@ def _fine(fleet: Fleet, width: int) -> list[str]:
 
 def _more(count: int, width: int) -> list[str]:
     return [line(f"... and {count:,} more hosts that are not fine", width, INDENT)] if count > 0 else []
+
+
+def _reserves(hosts: t.Sequence[Host], width: int) -> list[str]:
+    """What is left for whoever has to help, should somebody take all he may."""
+    lines = []
+    for host in hosts:
+        if host.reserve:
+            lines += wrapped(f"reserve of {safe(host.name)}: {host.reserve}", width, INDENT)
+    return lines
 
 
 def _gaps(hosts: t.Sequence[Host], width: int) -> list[str]:

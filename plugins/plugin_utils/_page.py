@@ -117,6 +117,7 @@ def _host(host: Host, fleet: Fleet, identity: str) -> View:
         return {"id": identity, "name": name, "state": host.state, "reason": host.reason}
     shown = _shown(host)
     facts = [words.processes(host), words.context(host)]
+    facts += [f"reserve: {host.reserve}"] if host.reserve else []
     facts += [f"measured in {host.elapsed_ms:,} ms"] if host.elapsed_ms is not None else []
     return {
         "id": identity,

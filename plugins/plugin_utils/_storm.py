@@ -23,6 +23,7 @@ from ansible_collections.hostcare.remediation.plugins.plugin_utils._lines import
     table,
     wrapped,
 )
+from ansible_collections.hostcare.remediation.plugins.plugin_utils._slots import reserve_words
 
 Data = t.Mapping[str, t.Any]
 
@@ -38,6 +39,7 @@ def headroom_lines(headroom: Data, width: int = 100, top: int = 5) -> list[str]:
     width = max(MIN_WIDTH, width)
     lines = [
         *_limits(headroom, width, max(top, 3)),
+        *_reserve(headroom, width),
         "",
         *_process_table(headroom.get("process_table") or {}, width, top),
     ]
@@ -117,6 +119,11 @@ def _limits(headroom: Data, width: int, top: int) -> list[str]:
     titles = ["limit", "scope", "used", "of", "free", "share", ""]
     rest = more(len(resources) - top, "limits, none of them nearer", width)
     return [line("PROCESS SLOTS", width), *table(titles, rows, width), *rest]
+
+
+def _reserve(headroom: Data, width: int) -> list[str]:
+    said = reserve_words(headroom.get("reserve"))
+    return wrapped(f"RESERVE  {said}", width) if said else []
 
 
 def _remarks(resource: Data) -> str:

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import typing as t
@@ -13,11 +15,13 @@ import pytest
 
 from ansible_collections.hostcare.remediation.plugins.module_utils._headroom import resources
 from ansible_collections.hostcare.remediation.tests.benchmark import survey
+from ansible_collections.hostcare.remediation.tests.support.cgroups import PidsCgroup
 from ansible_collections.hostcare.remediation.tests.support.controller import ROOT, Controller
 from ansible_collections.hostcare.remediation.tests.support.storm.arena import Arena
 
 MODULE = "hostcare.remediation.headroom_info"
 LOCAL = {"ansible_connection": "local"}
+NOBODY = 65123  # of whom there is no other process
 
 
 def said(*command: str) -> int:
@@ -44,6 +48,61 @@ def test_processes_are_those_of_ps() -> None:
     (limit,) = (one for one in report["resources"] if one["limit_name"] == "kernel.pid_max")
     assert limit["holders"][0]["name"] == "crowd"
     assert limit["holders"][0]["used"] >= 200
+
+
+FILL = """
+import os, time
+def grow():
+    while True:
+        try:
+            if os.fork() == 0:
+                time.sleep(60)
+        except OSError:
+            break
+if {uid}:
+    import resource
+    resource.setrlimit(resource.RLIMIT_NPROC, (20, 20))
+    os.setresuid({uid}, {uid}, {uid})
+print("ready", flush=True)
+input()
+grow()
+print("full", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "uid, outer, inner, limited_by, at_most",
+    [(0, 12, 30, "pids.max", 12), (0, None, 9, "pids.max", 9), (NOBODY, None, 40, "RLIMIT_NPROC", 20)],
+)
+def test_a_pool_gets_what_the_reserve_says_and_no_more(
+    uid: int, outer: int | None, inner: int, limited_by: str, at_most: int
+) -> None:
+    """In real groups, one in the other: it is let loose, and stops exactly there."""
+    with PidsCgroup() as outside, outside.nested() as inside:
+        outside.limit, inside.limit = outer, inner
+        program = [sys.executable, "-c", FILL.format(uid=uid)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        with subprocess.Popen(program, preexec_fn=inside.enter, start_new_session=True, **pipes) as filler:
+            assert filler.stdout is not None
+            assert filler.stdin is not None
+            assert filler.stdout.readline() == "ready\n"
+            before = _pool_of(outside, inside)
+            filler.stdin.write("\n")
+            filler.stdin.flush()
+            assert filler.stdout.readline() == "full\n"
+            after = _pool_of(outside, inside)
+            for pid in inside.processes():
+                os.kill(pid, signal.SIGKILL)
+    assert (before["used"], before["at_most"], before["limited_by"]) == (1, at_most, limited_by)
+    assert (after["used"], after["at_most"]) == (at_most, at_most)
+
+
+def _pool_of(*groups: PidsCgroup) -> dict[str, t.Any]:
+    reserve = resources.report(1000, 20.0, only=["process_slots"])["reserve"]
+    (pool,) = [one for one in reserve["pools"] if any(one["scope"].endswith(group.path.name) for group in groups)]
+    return dict(pool)
 
 
 def _at(arena: Arena) -> resources.Way:

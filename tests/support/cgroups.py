@@ -9,6 +9,7 @@ import os
 import signal
 import time
 import uuid
+from pathlib import Path
 
 from .storm.cgroups import pids_hierarchy
 
@@ -16,8 +17,8 @@ from .storm.cgroups import pids_hierarchy
 class PidsCgroup:
     """`with PidsCgroup() as cgroup:` makes one and at the end kills all that is in it and removes it."""
 
-    def __init__(self) -> None:
-        self.path = pids_hierarchy() / f"hostcare-test-{uuid.uuid4().hex[:12]}"
+    def __init__(self, within: Path | None = None) -> None:
+        self.path = (within or pids_hierarchy()) / f"hostcare-test-{uuid.uuid4().hex[:12]}"
 
     def __enter__(self) -> PidsCgroup:
         self.path.mkdir()
@@ -41,6 +42,9 @@ class PidsCgroup:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.01)
+
+    def nested(self) -> PidsCgroup:
+        return PidsCgroup(self.path)
 
     def add(self, pid: int) -> None:
         (self.path / "cgroup.procs").write_text(str(pid))

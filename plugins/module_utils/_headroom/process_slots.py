@@ -27,7 +27,7 @@ _HOLDERS = 3
 def limits(survey: Survey, top: int) -> list[Limit]:
     """Host, users and cgroups: at most ``top`` users and cgroups."""
     top = max(0, top)
-    found = _host(survey)
+    found = host_limits(survey)
     for others in (_users(survey), _cgroups(survey)):
         found += sorted(others, key=lambda limit: limit.scarcity)[:top]
     return found
@@ -36,7 +36,7 @@ def limits(survey: Survey, top: int) -> list[Limit]:
 RESOURCE = Resource("process_slots", "process_storm", limits)
 
 
-def _host(survey: Survey) -> list[Limit]:
+def host_limits(survey: Survey) -> list[Limit]:
     table = survey.table
     machine_tasks = table.load()[0]
     in_namespace = survey.threads + survey.kernel_threads + _lost_numbers(survey)

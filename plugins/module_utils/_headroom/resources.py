@@ -14,7 +14,7 @@ import typing as t
 
 from .._kernel.errors import Refused
 from .._kernel.processes import ProcessTable
-from . import descriptors, filesystems, ipc, pressure, process_slots, spool, without_proc
+from . import descriptors, filesystems, ipc, pressure, process_slots, reserve, spool, without_proc
 from .survey import Limit, Resource, Survey
 
 SCHEMA_VERSION = 2
@@ -85,6 +85,7 @@ def report(
     return {
         "schema_version": SCHEMA_VERSION,
         "resources": _rendered(reading, earlier),
+        "reserve": _reserve(reading, top) if way.names_suspects else None,
         "process_table": process_slots.table(survey, top),
         "suspects": process_slots.suspects(survey, top) if way.names_suspects else [],
         "context": pressure.context(table),
@@ -95,6 +96,13 @@ def report(
         "partial_reasons": reasons,
         "elapsed_ms": int((time.monotonic() - started) * 1000),
     }
+
+
+def _reserve(reading: Reading, top: int) -> _Entry | None:
+    """Only where the process slots were read."""
+    if not any(entry["resource"] == process_slots.RESOURCE.name and entry["read"] for entry in reading.coverage):
+        return None
+    return reserve.reserve(reading.survey, top)
 
 
 def _way(proc_root: str) -> Way:

@@ -278,6 +278,11 @@ class ProcessTable:
         raw = self._bytes(pid, "cgroup")
         return None if raw is None else parse_cgroups(raw)
 
+    def scope(self) -> str:
+        """Where the cgroups of this PID 1 begin: not at the top in a container that sees those of its host."""
+        path = self.unit_path(1)
+        return path[: -len("/init.scope")] if path.endswith("/init.scope") else ""
+
     def unit_path(self, pid: int) -> str:
         return unit_path(self.cgroups(pid) or {})
 
@@ -307,12 +312,12 @@ class ProcessTable:
         finally:
             os.close(fd)
 
-    def nproc_limit(self, pid: int) -> int | None:
-        """The soft RLIMIT_NPROC of a process; None where it has none or may not be seen."""
+    def nproc_limit(self, pid: int, hard: bool = False) -> int | None:
+        """The soft RLIMIT_NPROC of a process, or the hard one; None where it has none or may not be seen."""
         for line in (self._bytes(pid, "limits") or b"").splitlines():
             if line.startswith(b"Max processes"):
-                soft = line[len(b"Max processes") :].split()[0]
-                return int(soft) if soft.isdigit() else None
+                limit = line[len(b"Max processes") :].split()[1 if hard else 0]
+                return int(limit) if limit.isdigit() else None
         return None
 
     def age(self, process: Process) -> float:

@@ -150,9 +150,7 @@ class Guard:
 
     @functools.cached_property
     def _scope(self) -> str:
-        """Where the cgroups of this PID 1 begin: not at the top in a container that sees those of its host."""
-        path = self.table.unit_path(1)
-        return path[: -len("/init.scope")] if path.endswith("/init.scope") else ""
+        return self.table.scope()
 
     @functools.cached_property
     def _in_place(self) -> dict[int, str] | None:

@@ -67,6 +67,14 @@ def test_headroom_shows_the_nearest_limits_and_counts_the_rest() -> None:
     assert "  ... and 6 more limits, none of them nearer" in lines
 
 
+def test_headroom_shows_the_reserve() -> None:
+    reserve = {"limit": 2048, "limit_name": "kernel.pid_max", "slots": 40, "pools": []}
+    lines = headroom_lines({**HEADROOM, "reserve": reserve})
+    (said,) = [line for line in lines if line.startswith("RESERVE")]
+    assert said.startswith("RESERVE  40 process slots (kernel.pid_max 2,048) are left")
+    assert not [line for line in headroom_lines(HEADROOM) if "RESERVE" in line]
+
+
 def test_headroom_shows_every_grouping() -> None:
     text = "\n".join(headroom_lines(HEADROOM))
     for words in ("name    bomb", "user    bob", "unit    none", "bash (pid 77)", "lazy.service", "2 zombies"):
