@@ -26,8 +26,9 @@ COMMANDS = {
 
 # The newest core runs everything. The older ones run what depends on the core: of the tests those that are not marked
 # to run once, some as a sample; of the scenarios the one that proves how modules, role and playbook reach a host that
-# is full. What the other scenarios try happens on the hosts, whichever core asked for it.
+# is full, on one host. What the other scenarios try happens on the hosts, whichever core asked for it.
 WITH_THE_NEWEST = {"integration": ["-m", "not sample"], "molecule": ["--all"]}
+SUITES = {"2.16": "bookworm", "2.19": "trixie"}
 WITH_OLDER_ONES = {"integration": ["-m", "not once"], "molecule": ["--scenario-name", "process_storm"]}
 
 
@@ -49,6 +50,8 @@ def main(kind: str, arguments: list[str]) -> int:
         command = [os.path.join(programs, COMMANDS[kind][0]), *COMMANDS[kind][1:], *share, *arguments]
         environment = dict(os.environ, HOSTCARE_ANSIBLE_BIN=programs, HOSTCARE_CORE=core)
         environment["PATH"] = os.pathsep.join((programs, os.environ["PATH"]))
+        if kind == "molecule" and core in SUITES:
+            environment.setdefault("TESTHOSTS", "hostcare-{0},{0}-*,localhost".format(SUITES[core]))
         if not sys.stdout.isatty():
             environment.update(NO_COLOR="1", ANSIBLE_NOCOLOR="1", MOLECULE_COMMAND_BORDERS="false", COLUMNS="160")
         print(f"{kind} with ansible-core {core} on Python {version}", flush=True)
