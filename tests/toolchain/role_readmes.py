@@ -38,7 +38,7 @@ def row(name: str, option: Mapping[str, Any]) -> str:
     description = option.get("description", "")
     words = plain(" ".join(description) if isinstance(description, list) else description).strip()
     if option.get("choices"):
-        words += " One of " + ", ".join(f"`{choice}`" for choice in option["choices"]) + "."
+        words += " One of " + ", ".join(map(shown, option["choices"])) + "."
     kind = option.get("type", "str") + (f" of {option['elements']}" if "elements" in option else "")
     default = "required" if option.get("required") else shown(option.get("default"))
     return f"| `{name}` | {kind} | {default} | {words} |"
