@@ -102,7 +102,7 @@ build: .work/importer.stamp ## build the collection and put it through the impor
 	@$(TOOLCHAIN)/build.sh
 
 .PHONY: integration
-integration: .work/core.stamp .work/tests.stamp .work/thirdparty/.complete ## integration tests with each ansible-core; root
+integration: .work/core.stamp .work/automation.stamp .work/tests.stamp .work/thirdparty/.complete ## integration tests with each ansible-core; root
 	@$(PYTHON) $(TOOLCHAIN)/each_core.py integration $(ARGS)
 
 .PHONY: molecule
@@ -124,7 +124,7 @@ changelog: .work/lint.stamp ## fold the changelog's fragments into the release o
 packages: .work/python.stamp .work/tests.stamp ## install the Debian packages the tests use; root
 
 .PHONY: venv
-venv: .work/core.stamp .work/lint.stamp .work/unit.stamp .work/thirdparty/.complete ## build the virtual environments
+venv: .work/core.stamp .work/lint.stamp .work/unit.stamp .work/automation.stamp .work/thirdparty/.complete ## build the virtual environments
 
 .PHONY: testhosts-images
 testhosts-images: .work/tests.stamp ## make the base images of the test hosts, a key, and settings for podman; root

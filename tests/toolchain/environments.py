@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026 The hostcare.remediation authors
-"""Build the virtual environments below .work, each once: environments.py core|lint|unit|triage|importer ...
+"""Build the virtual environments below .work, each once: environments.py core|lint|unit|automation|triage|importer ...
 
 An environment is complete when its stamp holds the digest of what it was asked for; anything else is built anew.
 What this machine's interpreters cannot serve is left out, and said.
@@ -101,6 +101,7 @@ KINDS: dict[str, Callable[[Sequence[Interpreter]], list[Environment]]] = {
     "core": core_environments,
     "lint": lambda found: newest(found, "lint", "3.11"),
     "unit": unit_environments,
+    "automation": lambda found: newest(found, "automation", "3.10"),
     "triage": lambda found: newest(found, "triage", "3.10"),
     "importer": lambda found: newest(found, "importer", "3.11"),
 }

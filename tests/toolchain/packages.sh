@@ -19,15 +19,18 @@ python)
 tests)
     # To build bombs (gcc libc6-dev), to watch a module (strace), peers to measure against (procps psmisc lsof,
     # lsfd of util-linux-extra),
-    # a private sshd, a browser for the page, and the test hosts (podman with runc and netavark, their images by
-    # mmdebstrap).
+    # a private sshd, a browser for the page, promtool for the alerting rules, and the test hosts (podman with runc and
+    # netavark, their images by mmdebstrap).
     for package in gcc libc6-dev strace procps psmisc lsof util-linux-extra \
         sudo openssh-client openssh-server git shellcheck \
         postgresql \
         chromium fonts-dejavu-core \
+        prometheus \
         podman runc netavark aardvark-dns iptables mmdebstrap debian-archive-keyring ca-certificates; do
         installed "$package" || missing="${missing:+$missing }$package"
     done
+    # For ansible-rulebook, which takes any Java from 17 on.
+    command -v java >/dev/null || missing="${missing:+$missing }default-jre-headless"
     ;;
 *)
     echo "usage: $0 python|tests" >&2
