@@ -33,6 +33,8 @@ from ansible_collections.hostcare.remediation.plugins.module_utils._mail import 
 from ansible_collections.hostcare.remediation.plugins.module_utils._process import evidence
 from ansible_collections.hostcare.remediation.plugins.module_utils._process.report import Report
 from ansible_collections.hostcare.remediation.plugins.module_utils._process.selection import parse as parse_selector
+from ansible_collections.hostcare.remediation.plugins.module_utils._reserve.plan import plan
+from ansible_collections.hostcare.remediation.plugins.module_utils._reserve.report import render_plan
 from ansible_collections.hostcare.remediation.plugins.module_utils._spawn import survey as spawn
 from ansible_collections.hostcare.remediation.plugins.plugin_utils._fleet import Thresholds
 from ansible_collections.hostcare.remediation.plugins.plugin_utils._fleet_report import Wanted, report
@@ -41,6 +43,7 @@ from ansible_collections.hostcare.remediation.tests.support.mail import Spool
 from ansible_collections.hostcare.remediation.tests.support.throttle_tool import run as throttle
 from ansible_collections.hostcare.remediation.tests.unit.support import arrays
 from ansible_collections.hostcare.remediation.tests.unit.support.children import in_child, sleeping
+from ansible_collections.hostcare.remediation.tests.unit.support.hosts import DEBIAN, asked, become
 from ansible_collections.hostcare.remediation.tests.unit.support.proc_tree import ProcTree, process
 
 COLLECTION = "hostcare.remediation."
@@ -299,6 +302,22 @@ def test_what_sysv_ipc_info_returns(tmp_path: Path) -> None:
     empty = [line for line in found if line.endswith("nothing to compare with")]
     assert [line for line in found if line not in empty] == []
     assert {line.split("]")[-1].split(":")[0] for line in empty} <= {".pids", ".holders"}, "of POSIX objects and limits"
+
+
+def test_what_reserve_info_returns() -> None:
+    """Before and after, and with something in the way: together they leave no list empty."""
+    in_the_way = DEBIAN._replace(unread=("/etc/x cannot be read",), pids=False)
+    hard = become(DEBIAN, plan(asked(), DEBIAN))
+    found = [
+        render_plan(plan(options, host), options, host, "/x")
+        for options, host in (
+            (asked(pid_max=65536), DEBIAN), (asked(pid_max=65536), in_the_way), (asked(state="reverted"), hard),
+        )
+    ]  # fmt: skip
+    together = {key: next((one[key] for one in found if one[key]), found[0][key]) for key in found[0]}
+    assert found[0].keys() == found[1].keys() == found[2].keys()
+    together["size"] = {**together["size"], "outer_pids_max": 5}
+    assert differences(documented("reserve_info"), together, "reserve_info") == []
 
 
 def test_what_triage_report_returns() -> None:

@@ -29,7 +29,15 @@ def full_host() -> Iterator[PrivateSshd]:
         yield sshd
 
 
-LEANEST = ["headroom_info", "rogue_process", "spawn_info", "spawn_throttle", "sysv_ipc", "sysv_ipc_info"]
+LEANEST = [
+    "headroom_info",
+    "reserve_info",
+    "rogue_process",
+    "spawn_info",
+    "spawn_throttle",
+    "sysv_ipc",
+    "sysv_ipc_info",
+]
 
 
 @pytest.mark.parametrize("module", LEANEST)
