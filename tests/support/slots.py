@@ -32,6 +32,7 @@ MODULES: dict[str, dict[str, t.Any]] = {
     "postfix_maildrop": {"state": "purged", "config_directory": str(Path(__file__).with_name("mail") / "no_maildrop")},
     "process_rlimit": {"name": ["hostcare-nobody"], "soft": "hard"},
     "remedy_lock": {"state": "released", "remedy": "process_storm", "owner": "slots"},
+    "reserve_info": {},
     "rogue_process": {"state": "killed", "name": ["hostcare-nobody"]},
     "spawn_info": {"duration": "0.5s"},
     "spawn_throttle": {"state": "throttled", "name": ["hostcare-nobody"]},
