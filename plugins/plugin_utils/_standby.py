@@ -20,6 +20,8 @@ import tempfile
 import typing as t
 from collections.abc import Callable, Iterator, Mapping
 
+from ansible_collections.hostcare.remediation.plugins.plugin_utils import _session
+
 SOCKET = "/run/hostcare-standby/socket"
 VERSION = 1
 
@@ -28,6 +30,7 @@ _GREETING_WITHIN = 5.0  # at least; one that runs another module keeps who comes
 _SEND_WITHIN = 30.0
 _BEYOND = 60.0  # for an answer, after the time that the standby gives a module
 _MAX_LINE = 64 * 1024
+_MAX_OUTPUT = 16 * 1024 * 1024
 _LONGEST_PATH = 100  # of a socket: 104 bytes on some controllers (sun_path, unix(4))
 
 
@@ -78,9 +81,9 @@ def _tell_master(words: list[bytes], path: str) -> None:
     except (OSError, subprocess.SubprocessError) as error:
         raise Unavailable(f"ssh could not be told to forward ({error})") from error
     if done.returncode or not os.path.exists(path):
-        said = [line.strip() for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
+        said = _session.reason(done.stderr.decode(errors="replace"))
         raise Unavailable(
-            f"ssh has no live connection that could forward to it ({said[-1] if said else 'no word from ssh'}). "
+            f"ssh has no live connection that could forward to it ({said}). "
             "Keep one open (ControlMaster, ControlPersist) before the trouble: a fresh one needs process slots"
         )
 
@@ -134,6 +137,8 @@ def _answer(read: Callable[[int], bytes], readline: Callable[[int], bytes], refu
         if refusal is not None:
             raise Unavailable(f"the module could not be sent to it ({refusal})") from refusal
         rc, overdue, sizes = header["rc"], header["overdue"], (header["stdout"], header["stderr"])
+        if not all(0 <= size <= _MAX_OUTPUT for size in sizes):
+            raise Lost("the answer of the standby is larger than one may be")
         stdout, stderr = (read(size) for size in sizes)
     except (OSError, KeyError, TypeError) as error:
         if refusal is not None:

@@ -24,9 +24,13 @@ def _free_port() -> int:
 
 
 class PrivateSshd:
-    """`preexec` runs in the server before exec: the place to enter a cgroup. `wrapper` goes in front of its command."""
+    """`preexec` runs in the server before exec: the place to enter a cgroup. `wrapper` goes in front of its command.
+    `settings` are further lines of its configuration."""
 
-    def __init__(self, preexec: Callable[[], None] | None = None, wrapper: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, preexec: Callable[[], None] | None = None, wrapper: tuple[str, ...] = (), settings: str = ""
+    ) -> None:
+        self._settings = settings
         self._preexec = preexec
         self._wrapper = wrapper
         self._server: subprocess.Popen[bytes] | None = None
@@ -63,6 +67,7 @@ class PrivateSshd:
             f"AuthorizedKeysFile {self.home}/authorized\nPermitRootLogin yes\nPasswordAuthentication no\n"
             "KbdInteractiveAuthentication no\nUsePAM no\nStrictModes no\nMaxStartups 100\nMaxSessions 100\n"
             "PrintMotd no\nAcceptEnv LC_MESSAGES PYTHONUNBUFFERED\nSubsystem sftp internal-sftp\nLogLevel VERBOSE\n"
+            f"{self._settings}\n"
         )
         sshd = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
         if sshd is None:
@@ -124,6 +129,12 @@ class PrivateSshd:
             # ansible-core adds a control path of its own otherwise
             "ansible_control_path": f"{self.home}/cp-{user}" if persist else "none",
         }
+
+    @property
+    def pid(self) -> int:
+        """Of the server, in whose namespaces what is beside it has to run."""
+        assert self._server is not None
+        return self._server.pid
 
     def open_master(self, user: str = "root") -> None:
         """Opens the connection that later sessions ride on, as an operator does before the storm."""

@@ -144,6 +144,8 @@ def test_an_answer(tmp_path: Path) -> None:
         ([GREETING, b"no JSON\n"], _standby.Lost, "the standby ended"),
         ([GREETING, header(stdout="2")], _standby.Lost, "the standby ended"),
         ([GREETING, header(stdout=20) + b"ou"], _standby.Lost, "the answer of the standby is cut short"),
+        ([GREETING, header(stdout=-1)], _standby.Lost, "larger than one may be"),
+        ([GREETING, header(stderr=1 << 40)], _standby.Lost, "larger than one may be"),
         ([GREETING, header()[:20]], _standby.Lost, "the standby ended"),
     ],
 )
