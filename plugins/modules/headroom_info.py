@@ -28,6 +28,9 @@ description:
   - C(maildrop) is the local mail that Postfix has yet to collect, in files and in bytes, against what its file system
     has left for it. Its holders are those who sent the first 50,000 mails.
     M(hostcare.remediation.postfix_maildrop) purges it.
+  - C(spawning) are the births a minute of each unit that storms, as M(hostcare.remediation.spawn_info) tells, against
+    what it takes to count as one. Where processes are being started it is watched for a second. Who only works is not
+    listed.
   - Command lines are not read, since that blocks on a host whose process table is full.
   - On FreeBSD, by psutil and sysctl, it is the processes of the host and of each user (C(kern.maxproc),
     C(kern.maxprocperuid)), open files (C(kern.maxfiles)), and C(inodes) and C(blocks). The keys are the same. There are
@@ -49,6 +52,7 @@ options:
       - descriptors
       - inotify
       - maildrop
+      - spawning
     default: []
   top:
     description: How many groups, users, control groups, file systems and suspects to return at most.
@@ -111,15 +115,15 @@ resources:
     scope:
       description:
         - Whose limit it is, C(host), C(user NAME), C(cgroup PATH), C(process PID NAME),
-          C(filesystem MOUNTPOINT) or C(maildrop PATH).
+          C(filesystem MOUNTPOINT), C(maildrop PATH) or C(unit NAME).
       type: str
       sample: user app
     limit_name:
       description:
         - The name of the limit. For C(process_slots) C(kernel.pid_max), C(kernel.threads-max), C(RLIMIT_NPROC) or
           C(pids.max), for a file system and a maildrop C(inodes) or C(blocks), for semaphores C(kernel.sem SEMMNI) and
-          C(kernel.sem SEMMNS), for open files C(fs.file-max) and C(RLIMIT_NOFILE), for all others the name of the
-          setting.
+          C(kernel.sem SEMMNS), for open files C(fs.file-max) and C(RLIMIT_NOFILE), for C(spawning) C(crash loop) or
+          C(runaway), for all others the name of the setting.
       type: str
       sample: RLIMIT_NPROC
     measure:

@@ -31,6 +31,7 @@ TITLES = {
     "descriptors": "descriptors",
     "inotify": "inotify",
     "maildrop": "maildrop",
+    "spawning": "births a minute",
     "inodes": "inodes",
     "blocks": "disk space",
 }

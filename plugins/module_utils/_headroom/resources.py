@@ -14,7 +14,7 @@ import typing as t
 
 from .._kernel.errors import Refused
 from .._kernel.processes import ProcessTable
-from . import descriptors, filesystems, ipc, pressure, process_slots, reserve, spool, without_proc
+from . import descriptors, filesystems, ipc, pressure, process_slots, reserve, spawning, spool, without_proc
 from .survey import Limit, Resource, Survey
 
 SCHEMA_VERSION = 2
@@ -28,6 +28,7 @@ RESOURCES: tuple[Resource, ...] = (
     descriptors.RESOURCE,
     descriptors.INOTIFY,
     spool.RESOURCE,
+    spawning.RESOURCE,
 )
 NAMES = [resource.name for resource in RESOURCES]
 

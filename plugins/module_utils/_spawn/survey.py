@@ -57,7 +57,7 @@ def run(request: Request, proc_root: str = "/proc", invocations: str = INVOCATIO
     table.check()
     hidden = table.hides_others()
     seen = Watch(table, invocations).run(request.duration)
-    judged = verdicts(seen, request, _free(table))
+    judged = verdicts(seen, request, free_numbers(table))
     denied = table.denied
     reasons = ["/proc hides the processes of other users (hidepid): run as root to see all"] if hidden else []
     if denied:
@@ -84,7 +84,7 @@ def verdicts(seen: Seen, request: Request, free: int | None) -> list[tuple[Evide
     return sorted(judged, key=lambda one: (ORDER.index(one[1].verdict), -one[0].per_minute, one[0].place.path))
 
 
-def _free(table: ProcessTable) -> int | None:
+def free_numbers(table: ProcessTable) -> int | None:
     """The process numbers that are left, as far as they can be counted."""
     return max(0, table.pid_max() - len(table.pids()))
 
@@ -110,7 +110,7 @@ def _group(evidence: Evidence, verdict: Verdict) -> Entry:
         "spawner": None if verdict.spawner is None else _spawner(verdict.spawner),
         "spawners": [_spawner(spawner) for spawner in evidence.spawners[:_MOST_SPAWNERS]],
         "spawners_total": len(evidence.spawners),
-        "selector": _selector(evidence),
+        "selector": selector(evidence),
         "children_of": _children_of(evidence, verdict),
     }
 
@@ -119,7 +119,7 @@ def _spawner(spawner: Spawner) -> Entry:
     return {**spawner._asdict(), "branch": spawner.branch or None}
 
 
-def _selector(evidence: Evidence) -> Entry:
+def selector(evidence: Evidence) -> Entry:
     """Ready for spawn_throttle; empty where the place is the root of all or its name is no text."""
     place = evidence.place
     if text(place.path) != place.path or place.path in ("/", ""):

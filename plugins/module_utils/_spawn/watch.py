@@ -11,6 +11,7 @@ PRIVATE: may change in any release.
 from __future__ import annotations
 
 import os
+import resource
 import time
 import typing as t
 
@@ -81,6 +82,8 @@ class Watch:
         self.births: list[_Newborn] = []
         self.starts: dict[str, set[str]] = {}
         self.watched = 0
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self.most_watched = max(0, min(_MOST_WATCHED, soft // 2 - 8))  # the rest is for looking
 
     def run(self, seconds: float) -> Seen:
         began, started = _boottime(), time.monotonic()
@@ -129,7 +132,7 @@ class Watch:
     def _glimpse(self) -> None:
         for _probe in range(_PROBES):
             number = self.table.load()[1]
-            if number in self.living or str(number) in self.listed or self.watched >= _MOST_WATCHED:
+            if number in self.living or str(number) in self.listed or self.watched >= self.most_watched:
                 break
             self._meet(number, must_hold=True)
         listed = set(self.table.pids())
@@ -149,7 +152,7 @@ class Watch:
         process = self.table.read(pid)
         if process is None or process.is_kernel_thread:
             return
-        watched = Watched(self.table, pid, process.start) if self.watched < _MOST_WATCHED else None
+        watched = Watched(self.table, pid, process.start) if self.watched < self.most_watched else None
         if must_hold and (watched is None or not watched.holds):
             return
         place = self._locate(process)

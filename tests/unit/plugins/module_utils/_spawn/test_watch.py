@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 import typing as t
@@ -105,6 +106,16 @@ def test_no_descriptor_is_left_open() -> None:
     with sleeping(b"hc-spawner", life=spawn(1, 0.0)):
         watch(0.5)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("descriptors", [0, 2])
+def test_a_handful_of_descriptors(monkeypatch: pytest.MonkeyPatch, descriptors: int) -> None:
+    """Nobody is held on to then, or few; all else is seen."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (16 + 2 * descriptors, 4096))
+    with sleeping(b"hc-spawner", life=spawn(1)) as spawner:
+        seen = watch()
+    assert len(of(seen, spawner.pid)) >= 3
+    assert seen.numbers >= len(seen.births)
 
 
 def test_each_start_of_a_unit_has_an_id(tmp_path: Path) -> None:

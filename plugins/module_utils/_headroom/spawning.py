@@ -1,0 +1,62 @@
+# Copyright (c) 2026 The hostcare.remediation authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Births a minute of those who storm: children that fail at once, units that are started again and again, growth
+without end. Who only works has no limit here.
+
+PRIVATE: may change in any release.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from .._kernel.processes import ProcessTable, text
+from .._spawn import survey as spawning
+from .._spawn.evidence import Evidence
+from .._spawn.verdict import CRASH_LOOP, RUNAWAY, Verdict
+from .._spawn.watch import Watch
+from .survey import Holder, Limit, Resource, Survey
+
+_FIRST_LOOK = 0.2  # seconds
+_LEAST_NUMBERS = 3  # that the kernel gives out meanwhile, or nothing storms
+_WATCH = 1.0
+_MOST_PROCESSES = 5000  # more than these take too long to watch, and are a storm of another kind
+_KINDS = {CRASH_LOOP: "crash loop", RUNAWAY: "runaway"}
+
+
+def limits(survey: Survey, top: int) -> list[Limit]:
+    table = ProcessTable(survey.table.root)  # what is denied in a glimpse is gone or counted elsewhere
+    if len(table.pids()) > _MOST_PROCESSES:
+        survey.left_out["births a minute"] = f"more than {_MOST_PROCESSES} processes take too long to watch"
+        return []
+    if survey.is_over or not _stirs(table):
+        return []
+    request = spawning.Request(duration=_WATCH)
+    seen = Watch(table).run(request.duration)
+    judged = spawning.verdicts(seen, request, spawning.free_numbers(table))
+    found = [_limit(evidence, verdict, request) for evidence, verdict in judged if verdict.verdict in _KINDS]
+    return found[: max(0, top)]
+
+
+RESOURCE = Resource("spawning", "spawn_storm", limits, needs_processes=False)
+
+
+def _stirs(table: ProcessTable) -> bool:
+    first = table.load()[1]
+    time.sleep(_FIRST_LOOK)
+    last = table.load()[1]
+    return last < first or last - first >= _LEAST_NUMBERS
+
+
+def _limit(evidence: Evidence, verdict: Verdict, request: spawning.Request) -> Limit:
+    unit = text(evidence.place.unit)
+    used = max(int(evidence.per_minute), int(request.thresholds.min_rate) + 1)
+    holders = [Holder(one.name, one.births, unit=unit, pid=one.pid) for one in evidence.spawners]
+    options: dict[str, t.Any] = {"spawn_storm_units": [unit]} if spawning.selector(evidence) else {}
+    # a storm that cannot be acted on by a unit or a cgroup of its own is told, and has no remedy here
+    incident = None if options else ""
+    return Limit(
+        f"unit {unit}", _KINDS[verdict.verdict], used, int(request.thresholds.min_rate), holders,
+        incident=incident, options=options,
+    )  # fmt: skip

@@ -1,0 +1,88 @@
+# Copyright (c) 2026 The hostcare.remediation authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Births a minute as a limit: told of storms, with whom to act on, and of nobody else."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+import pytest
+
+from ansible_collections.hostcare.remediation.plugins.module_utils._headroom import resources, spawning
+from ansible_collections.hostcare.remediation.plugins.module_utils._headroom.survey import Survey
+from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.processes import ProcessTable
+from ansible_collections.hostcare.remediation.plugins.module_utils._spawn.evidence import Birth, Place
+from ansible_collections.hostcare.remediation.plugins.module_utils._spawn.watch import Seen
+
+SECONDS = 1.0
+
+
+def bare(deadline: float = 60.0) -> Survey:
+    return Survey(ProcessTable(), [], 0, [], time.monotonic() + deadline, {}, False)
+
+
+def seen(path: str, status: int, count: int = 20) -> Seen:
+    births = [
+        Birth(100 + number, "child", 50, "boss", path, 10 + number / count, 10.001 + number / count, status)
+        for number in range(count)
+    ]
+    return Seen(10.0, SECONDS, births, {path: Place(path, path.rpartition("/")[2] or path)}, {}, count, 50)
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> t.Callable[[Seen], None]:
+    def be(what: Seen) -> None:
+        monkeypatch.setattr(spawning, "_stirs", lambda _table: True)
+        monkeypatch.setattr(spawning.Watch, "run", lambda _watch, _seconds: what)
+
+    return be
+
+
+def test_a_storm_is_a_limit_that_is_passed(host: t.Callable[[Seen], None]) -> None:
+    host(seen("/system.slice/app.service", 256))
+    (limit,) = spawning.limits(bare(), 10)
+    assert (limit.scope, limit.limit_name, limit.used, limit.limit) == ("unit app.service", "crash loop", 1200, 60)
+    assert limit.share is not None
+    assert limit.share > 1
+    assert limit.options == {"spawn_storm_units": ["app.service"]}
+    assert [(holder.name, holder.pid, holder.used) for holder in limit.holders] == [("boss", 50, 20)]
+    report = resources.report(10, 20.0, only=["spawning"])
+    (entry,) = report["resources"]
+    assert (entry["incident"], entry["binding"], entry["free"]) == ("spawn_storm", True, 0)
+    assert "spawn_storm" in entry["remedy"]
+    assert "app.service" in entry["remedy"]
+
+
+def test_what_has_no_cgroup_of_its_own_is_told_without_a_remedy(host: t.Callable[[Seen], None]) -> None:
+    host(seen("/", 256))
+    (entry,) = resources.report(10, 20.0, only=["spawning"])["resources"]
+    assert (entry["incident"], entry["remedy"], entry["options"]) == ("", "", {})
+
+
+def test_who_works_is_not_told(host: t.Callable[[Seen], None]) -> None:
+    host(seen("/system.slice/app.service", 0))
+    assert spawning.limits(bare(), 10) == []
+
+
+def test_no_more_than_the_time_and_the_list_allow(host: t.Callable[[Seen], None]) -> None:
+    host(seen("/system.slice/app.service", 256))
+    assert spawning.limits(bare(), 0) == []
+    assert spawning.limits(bare(-1.0), 10) == []
+
+
+def test_a_host_with_very_many_processes_is_left_out(
+    host: t.Callable[[Seen], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host(seen("/system.slice/app.service", 256))
+    monkeypatch.setattr(spawning.ProcessTable, "pids", lambda _table: ["1"] * 5001)
+    survey = bare()
+    assert spawning.limits(survey, 10) == []
+    assert "too long to watch" in survey.left_out["births a minute"]
+
+
+@pytest.mark.parametrize("numbers, stirs", [((5, 5), False), ((5, 7), False), ((5, 8), True), ((900, 301), True)])
+def test_what_is_worth_a_longer_look(monkeypatch: pytest.MonkeyPatch, numbers: tuple[int, int], stirs: bool) -> None:
+    given = iter(numbers)
+    monkeypatch.setattr(spawning.ProcessTable, "load", lambda _table: (1, next(given)))
+    assert spawning._stirs(ProcessTable()) is stirs
