@@ -48,12 +48,14 @@ def test_a_fleet() -> None:
 
 def test_of_few_hosts_everything_is_shown() -> None:
     answer = result(limit(share=0.1), limit("blocks", 0.2, 1 << 30), partial_reasons=["no rights"],
-                    left_out=[{"what": "/srv", "reason": "nfs"}])  # fmt: skip
+                    left_out=[{"what": "/srv", "reason": "nfs"}],
+                    reserve={"limit": 9, "limit_name": "pids.max", "slots": 4, "pools": []})  # fmt: skip
     shown = "\n".join(lines_of({"a": answer}))
     assert "process slots" in shown
     assert "205 MiB  1.0 GiB" in shown
     assert "no rights" in shown
     assert "/srv: nfs" in shown
+    assert "  reserve of a: 4 process slots (pids.max 9) are left when all others take what their limits allow" in shown
 
 
 def test_nobody() -> None:
