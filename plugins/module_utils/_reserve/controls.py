@@ -19,7 +19,7 @@ from .conflicts import Conflict
 from .host import Host
 from .options import Options
 from .store import is_untouched
-from .syntax import startups
+from .syntax import sshd_setting, startups
 from .wanted import Wanted
 
 _MANAGED = ("init.scope", "system.slice", "user.slice", at.PROTECTED_SLICE)
@@ -166,6 +166,10 @@ def protected(at_hand: Context) -> Demand:
     pam = at_hand.text(at.PAM_SSHD) if host.pam_systemd else None
     if host.pam_systemd and pam is None:
         told.append(f"{at.PAM_SSHD} is missing, so it cannot be said who stays in the slice of sshd.")
+    if host.pam_systemd and sshd_setting(host.sshd_files, "UsePAM").lower() != "yes":
+        told.append(
+            "sshd does not use PAM, so everybody's session would stay in its slice. Set UsePAM yes in sshd_config."
+        )
     if told:
         return Demand(conflicts=tuple(Conflict(names.PROTECTED, "", 0, text) for text in told))
     files = wanted.protected(tasks, memory, options.protected_weight, host.sshd_unit, options.operators, pam)

@@ -120,7 +120,7 @@ def _back(options: Options, host: Host) -> Plan:
     changes, blocked = _restored(sorted(host.store.files), options, host)
     sysctls = _differing(host.store.sysctls, host)
     findings = [Finding(one.control, one.path, _what(one, host)) for one in changes]
-    findings += [Finding("", "", f"{name} goes back to {value!r}") for name, value in sysctls.items()]
+    findings += [Finding(_owner(name, {}), "", f"{name} goes back to {value!r}") for name, value in sysctls.items()]
     tell = _tell(host, [one.path for one in changes], [], list(host.store.files))
     controls = [Control(name, NOT_ASKED, "reverted") for name in names.CONTROLS if name != names.STANDBY]
     return Plan(
@@ -182,7 +182,8 @@ def _what(change: Change, host: Host) -> str:
 
 
 def _owner(name: str, valid: t.Mapping[str, Demand]) -> str:
-    return next((control for control, demand in valid.items() if name in demand.sysctls), names.IPC)
+    known = names.PID_MAX if name == "kernel.pid_max" else names.IPC
+    return next((control for control, demand in valid.items() if name in demand.sysctls), known)
 
 
 def _differing(values: t.Mapping[str, str], host: Host) -> dict[str, str]:

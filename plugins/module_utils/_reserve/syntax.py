@@ -86,18 +86,17 @@ def sysctl_settings(text: Text) -> list[Setting]:
     return found
 
 
-def startups(texts: t.Iterable[Text]) -> int:
-    """The most connections of sshd that have not logged in yet: ``MaxStartups``, of which the first counts."""
+def sshd_setting(texts: t.Iterable[Text], name: str) -> str:
+    """Its first word; the first of one name counts (sshd_config(5)). Empty where nobody sets it."""
     for text in texts:
         for raw in text.content.split("\n"):
             words = raw.split("#")[0].replace("=", " ").split()
-            if len(words) > 1 and words[0].lower() == "maxstartups":
-                numbers = words[1].strip('"').split(":")
-                if numbers[-1].isdigit():
-                    return int(numbers[-1])
-    return 100  # sshd_config(5): 10:30:100
+            if len(words) > 1 and words[0].lower() == name.lower():
+                return words[1].strip('"')
+    return ""
 
 
-def number(value: str) -> int | None:
-    """A number of tasks or descriptors. None for ``infinity`` and what is none, such as a percentage."""
-    return int(value) if value.isdigit() else None
+def startups(texts: t.Iterable[Text]) -> int:
+    """The most connections of sshd that have not logged in yet."""
+    most = sshd_setting(texts, "MaxStartups").split(":")[-1]
+    return int(most) if most.isdigit() else 100  # sshd_config(5): 10:30:100

@@ -10,6 +10,7 @@ from ansible_collections.hostcare.remediation.plugins.module_utils._reserve.arit
 from ansible_collections.hostcare.remediation.plugins.module_utils._reserve.host import File, Host, Pool
 from ansible_collections.hostcare.remediation.plugins.module_utils._reserve.options import Options, parse
 from ansible_collections.hostcare.remediation.plugins.module_utils._reserve.plan import Plan
+from ansible_collections.hostcare.remediation.plugins.module_utils._reserve.syntax import Text
 
 ASKED: dict[str, t.Any] = {
     "state": "present", "waivers": {}, "shares": {"users": 40, "services": 40, "containers": 20},
@@ -42,6 +43,7 @@ DEBIAN = Host(
         "/etc", "/etc/systemd", "/etc/systemd/system", "/etc/security", "/etc/security/limits.d", "/etc/pam.d",
         "/etc/sysctl.d", "/etc/postfix", "/etc/apache2", "/etc/apache2/conf-enabled",
     }),
+    sshd_files=(Text("/etc/ssh/sshd_config", "UsePAM yes\n"),),
     sshd_unit="ssh.service",
     sshd_cgroup="/system.slice/ssh.service",
     pam_systemd=True,

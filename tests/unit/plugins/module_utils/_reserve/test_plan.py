@@ -187,6 +187,7 @@ class TestRefused:
             ("slots", {"kernel_threads": 400}, "Give kernel_slots: 800"),
             ("slots", {"size": DEBIAN.size._replace(pid_max=900)}, "Raise kernel.pid_max"),
             ("protected", {"accounts": frozenset()}, "operators: root is no account of this host"),
+            ("protected", {"sshd_files": ()}, "Set UsePAM yes in sshd_config"),
             ("protected", {"files": {}}, "/etc/pam.d/sshd is missing"),
             ("protected", {"files": {"/etc/pam.d/sshd": File(None, 0, 0, 0)}}, "no UTF-8 text, or cannot be read"),
             ("rlimits", {"users": {"1000": 2085}}, "1000 has 2085 processes and threads now, and would get 2084"),

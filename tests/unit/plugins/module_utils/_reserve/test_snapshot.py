@@ -41,6 +41,7 @@ class Tree:
             self.cgroup(name, "pids.max", limit)
         self.write("/run/systemd/system/x", "")
         self.write("/etc/passwd", "root:x:0:0::/root:/bin/sh\nbob:x:1:1::/:/bin/sh\n")
+        self.write("/etc/ssh/sshd_config", "Port 22\nUsePAM yes\n")
         self.write("/usr/lib/systemd/system/ssh.service", "[Service]\n")
         self.write("/etc/pam.d/sshd", "@include common-session\n")
         self.write("/usr/lib/x86_64-linux-gnu/security/pam_systemd.so", "")

@@ -71,7 +71,7 @@ def test_sysctls(content: str, found: list[tuple[int, str, str]]) -> None:
         (["maxstartups 10:30:20\n", "MaxStartups 5\n"], 20),
         (["Port 22\nMaxStartups=7 # few\n"], 7),
         (['MaxStartups "10:30:9"\n'], 9),
-        (["MaxStartups\nMaxStartups none\n"], 100),
+        (["MaxStartups\nMaxStartups none\nMaxStartups 3\n"], 100),
     ],
 )
 def test_startups(contents: list[str], most: int) -> None:
