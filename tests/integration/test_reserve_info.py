@@ -4,16 +4,18 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import os
 import platform
 import re
 import subprocess
 import sys
 import typing as t
+from pathlib import Path
 
 import pytest
 
-from ansible_collections.hostcare.remediation.plugins.module_utils._reserve import options, report
+from ansible_collections.hostcare.remediation.plugins.module_utils._reserve import options, report, wanted
 from ansible_collections.hostcare.remediation.plugins.module_utils._reserve.arithmetic import NUMBERS_PER_TASK
 from ansible_collections.hostcare.remediation.tests.support.cgroups import PidsCgroup
 from ansible_collections.hostcare.remediation.tests.unit.support.hosts import ASKED
@@ -92,6 +94,45 @@ def test_a_task_can_keep_three_numbers_and_no_more(show: t.Callable[[str], None]
     show(f"kernel.pid_max {PID_MAX}: {plain} plain tasks fit, {pinning} that keep three numbers each")
     assert PID_MAX - LOST <= plain <= PID_MAX
     assert (PID_MAX - LOST) // NUMBERS_PER_TASK <= pinning <= PID_MAX // NUMBERS_PER_TASK + 3
+
+
+# A session of each user by the real libpam (pam_open_session(3)): prints what it answers.
+SESSION = """
+import ctypes, sys
+pam = ctypes.CDLL("libpam.so.0")
+class Conversation(ctypes.Structure):
+    _fields_ = [("call", ctypes.c_void_p), ("data", ctypes.c_void_p)]
+for user in sys.argv[1:]:
+    handle = ctypes.c_void_p()
+    pam.pam_start(b"sshd", user.encode(), ctypes.byref(Conversation(None, None)), ctypes.byref(handle))
+    print(user, pam.pam_open_session(handle, 0))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a mount namespace takes root")
+@pytest.mark.skipif(ctypes.util.find_library("pam") is None, reason="there is no libpam here")
+@pytest.mark.parametrize("moves", [True, False], ids=["logind answers", "logind refuses"])
+def test_operators_stay_and_others_are_moved_or_refused(tmp_path: Path, moves: bool) -> None:
+    """In place of pam_systemd a program that says so. All in a mount namespace, with these files as /etc/pam.d."""
+    log, mark = tmp_path / "log", tmp_path / "mark"
+    mark.write_text(f'#!/bin/sh\necho "$1 $PAM_USER" >>{log}\n[ "$1" != moved ] || {str(moves).lower()}\n')
+    mark.chmod(0o755)
+    before = f"session required pam_permit.so\n@include common-session\nsession optional pam_exec.so {mark} after\n"
+    files = {one.path: one.content for one in wanted.protected(9, 9, 9, "ssh.service", ["root", "daemon"], before)}
+    pam = tmp_path / "pam.d"
+    pam.mkdir()
+    ours = files["/etc/pam.d/hostcare-sshd"].replace("pam_systemd.so", f"pam_exec.so {mark} moved")
+    (pam / "hostcare-sshd").write_text(ours)
+    (pam / "sshd").write_text(files["/etc/pam.d/sshd"])
+    (pam / "common-session").write_text(f"session required pam_permit.so\nsession optional pam_exec.so {mark} common\n")
+    script = f'mount --bind {pam} /etc/pam.d && exec {sys.executable} -c "$0" root daemon nobody'
+    command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, SESSION]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.split()
+    answers = dict(zip(said[::2], map(int, said[1::2]), strict=True))
+    assert (answers["root"], answers["daemon"]) == (0, 0)
+    assert (answers["nobody"] == 0) == moves
+    assert [line for line in log.read_text().splitlines() if "nobody" not in line] == ["after root", "after daemon"]
+    assert "moved nobody" in log.read_text()
 
 
 def test_this_machine_as_it_is() -> None:
