@@ -63,18 +63,30 @@ class Look(t.NamedTuple):
         return sum(len(one.members) for one in self.judged)
 
 
-def look(host: Host, selection: Selection, time_budget: float) -> Look:
+def look(host: Host, selection: Selection, time_budget: float, before: t.Sequence[Judged] = ()) -> Look:
     """Objects first, then processes: whoever made an object that is seen is older than the list of processes.
 
+    Of what was seen ``before`` and will be looked at once more, only whether it was touched since, if that is enough.
     Raises Refused where the kernel has no System V IPC.
     """
     deadline = time.monotonic() + time_budget
     objects, missing = _objects(host.tables)
-    cases = _cases(host.calls, objects, selection, deadline)
+    cases = _cases(host.calls, objects, selection, deadline, _touched(before))
     people = People(host.processes, host.units)
     judge = Judge(_world(people, selection, [case for case, _members in cases]))
     judged = [Judged(case, judge.judge(case), members) for case, members in cases if _is_selected(case, selection)]
     return Look(objects, judged, judge, people, missing)
+
+
+def _touched(judged: t.Sequence[Judged]) -> dict[int, Touch]:
+    """The arrays among them of one semaphore that nobody slept on."""
+    return {
+        member.id: one.case.touch
+        for one in judged
+        if one.case.facts.kind == SEMAPHORES and isinstance(one.case.touch, Touch) and not one.case.touch.waiters
+        for member in one.members
+        if len(one.case.touch.pids) == 1
+    }
 
 
 def _objects(tables: Tables) -> tuple[dict[str, list[Object]], list[str]]:
@@ -89,13 +101,17 @@ def _objects(tables: Tables) -> tuple[dict[str, list[Object]], list[str]]:
 
 
 def _cases(
-    calls: Calls, objects: dict[str, list[Object]], selection: Selection, deadline: float
+    calls: Calls,
+    objects: dict[str, list[Object]],
+    selection: Selection,
+    deadline: float,
+    before: t.Mapping[int, Touch],
 ) -> list[tuple[Case, list[Object]]]:
     """All objects, those that are alike together. Those that are not selected tell who uses what."""
     parts: tuple[list[Object], list[Object]] = ([], [])
     for array in objects[SEMAPHORES]:
         parts[not selection.selects(array)].append(array)
-    touches = {**calls.touches(parts[0], deadline), **calls.touches(parts[1], deadline)}
+    touches = {**calls.touches(parts[0], deadline, before), **calls.touches(parts[1], deadline)}
     by_names = bool(selection.ids or selection.keys)
     cases: dict[tuple[int, int, bool, bool], tuple[Case, list[Object]]] = {}
     named_in_table: dict[tuple[int, ...], Touch] = {}

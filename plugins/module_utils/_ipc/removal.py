@@ -181,7 +181,7 @@ class Removal:
             )
         if self.plan.doomed:
             time.sleep(options.observe)
-            self.seen = self._look()
+            self.seen = self._look(() if options.check_mode else self.plan.doomed)
             self.plan = confirm(self.plan, self.seen.judged, options, self.seen.world.clock.now)
         if options.check_mode:
             self.removed = self.plan.doomed
@@ -194,8 +194,8 @@ class Removal:
             )
         return ""
 
-    def _look(self) -> Look:
-        return look(self.host, self.options.selection, self.options.time_budget)
+    def _look(self, before: t.Sequence[Judged] = ()) -> Look:
+        return look(self.host, self.options.selection, self.options.time_budget, before)
 
     def _apply(self) -> None:
         first = [member.id for one in self.plan.doomed for member in one.members[:_PORTION]][:_PORTION]

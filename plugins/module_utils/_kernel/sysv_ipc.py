@@ -117,11 +117,13 @@ _TABLES: dict[str, tuple[str, bytes, _Parser]] = {
 
 
 class Tables:
-    """The objects of the IPC namespace of this process, by kind. Lines that say the same become the same `Facts`."""
+    """The objects of the IPC namespace of this process, by kind. Lines that say the same become the same `Facts`, and a
+    table that says the same the same list."""
 
     def __init__(self, proc_root: str = "/proc") -> None:
         self.root = proc_root
         self._known: dict[tuple[str, bytes], Facts] = {}
+        self._latest: dict[str, tuple[bytes, list[Object]]] = {}
 
     def read(self, kind: str) -> list[Object] | None:
         """None where the kernel has no such objects."""
@@ -129,13 +131,17 @@ class Tables:
             raw = _read(f"{self.root}/sysvipc/{_TABLES[kind][0]}")
         except FileNotFoundError:
             return None
+        if kind in self._latest and self._latest[kind][0] == raw:
+            return self._latest[kind][1]
         try:
-            return self.parse(kind, raw)
+            found = self.parse(kind, raw)
         except (KeyError, ValueError, IndexError) as error:
             raise Refused(
                 f"{self.root}/sysvipc/{_TABLES[kind][0]} has a form that is not known here ({error}): "
                 "nothing is done with it."
             ) from None
+        self._latest[kind] = (raw, found)
+        return found
 
     def parse(self, kind: str, raw: bytes) -> list[Object]:
         """Columns are known by their names, since kernels add some; key and identifier are the first two in all."""
@@ -213,10 +219,15 @@ class Calls:
 
     # --- looking ---
 
-    def touches(self, arrays: t.Sequence[Object], deadline: float = float("inf")) -> dict[int, Touch | Unseen]:
-        """By identifier; equal ones are one. Past the deadline (monotonic seconds) the rest is `NO_TIME`."""
-        found: dict[int, Touch | Unseen] = {}
-        singles = [array.id for array in arrays if array.facts.nsems == 1]
+    def touches(
+        self, arrays: t.Sequence[Object], deadline: float = float("inf"), before: t.Mapping[int, Touch] | None = None
+    ) -> dict[int, Touch | Unseen]:
+        """By identifier; equal ones are one. Past the deadline (monotonic seconds) the rest is `NO_TIME`.
+
+        Of those that were looked at ``before`` and will be once more, only whether somebody touched them since.
+        """
+        found: dict[int, Touch | Unseen] = self._unmoved(before or {})
+        singles = [array.id for array in arrays if array.facts.nsems == 1 and array.id not in found]
         for start in range(0, len(singles), _PORTION):
             if time.monotonic() > deadline:
                 break
@@ -227,6 +238,13 @@ class Calls:
         if len(found) < len(arrays):
             found.update((array.id, NO_TIME) for array in arrays if array.id not in found)
         return found
+
+    def _unmoved(self, before: t.Mapping[int, Touch]) -> dict[int, Touch | Unseen]:
+        """Those arrays of one semaphore that the same process was the last to touch. 0 stands for many."""
+        touchers = map(self._ask, before, itertools.repeat(0), itertools.repeat(_GETPID))
+        return {
+            number: touch for (number, touch), pid in zip(before.items(), touchers) if pid > 0 and touch.pids == (pid,)
+        }
 
     def _singles(self, ids: t.Sequence[int]) -> dict[int, Touch | Unseen]:
         """Arrays of one semaphore, as most are: the loops are left to the interpreter."""
@@ -295,7 +313,9 @@ class Calls:
     def remove(self, found: Object) -> int:
         """0, or the error: EIDRM and EINVAL mean that it was gone before, EPERM that it is neither ours nor root's."""
         if found.facts.kind == SEMAPHORES:
-            done = self._semctl(found.id, 0, _IPC_RMID)
+            if self._ask(found.id, 0, _IPC_RMID) >= 0:
+                return 0
+            done = self._semctl(found.id, 0, _IPC_RMID)  # once more, for the reason
         else:
             done = (self._shmctl if found.facts.kind == SHARED_MEMORY else self._msgctl)(found.id, _IPC_RMID, None)
         return 0 if done >= 0 else int(self._ctypes.get_errno())

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import builtins
 import errno
+import signal
 import os
 import time
 import typing as t
@@ -174,6 +175,27 @@ class TestCalls:
         complete, pids = in_namespace(work, "250 32000 32 32000")
         assert complete
         assert len(pids) == 1
+
+    def test_what_was_touched_since(self) -> None:
+        """One that was not is told by the process alone; one that was, and one without a number, are looked at anew."""
+
+        def work() -> t.Any:
+            still, touched, gone = (arrays.array(value=1) for _number in range(3))
+            unknown = arrays.array()  # touched by nobody
+            calls, listed = Calls(), list(seen().values())
+            before = t.cast("dict[int, Touch]", calls.touches(listed))
+            with sleeping(life=lambda: (arrays.operate(touched, 1), signal.pause())):
+                wait_for(lambda: touch_of(touched) != before[touched], "the child touches one")
+                arrays.remove(gone)
+                after = calls.touches(listed, before=before)
+            return (
+                after[still] is before[still],
+                after[touched] == before[touched],
+                after[gone] is GONE,
+                after[unknown] == before[unknown],
+            )
+
+        assert in_namespace(work, "250 32000 32 32000") == (True, False, True, True)
 
     def test_time_that_is_over(self) -> None:
         def work() -> t.Any:
