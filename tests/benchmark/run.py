@@ -99,7 +99,6 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--surveyed-arrays", type=int, default=32000, help="on the host that is surveyed")
     parser.add_argument("--queue-files", type=int, default=1000000, help="in its mail queue")
     parser.add_argument("--timeout", type=float, default=10, help="seconds for one try")
-    parser.add_argument("--peer-timeout", type=float, default=10, help="the same for the peers")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, default=ROOT / ".work" / "benchmark.json")
     return parser.parse_args(arguments)
@@ -127,8 +126,7 @@ def _storms(options: argparse.Namespace) -> Iterator[Try]:
 
 
 def _try(scenario: Scenario, contender: Contender, options: argparse.Namespace, seed: int) -> Try:
-    ours = contender.ours or contender.label == LIMIT
-    one = fight(scenario, contender, options.slots, seed, options.timeout if ours else options.peer_timeout)
+    one = fight(scenario, contender, options.slots, seed, options.timeout)
     if contender.ours and (not one.won or one.harmed):
         print(f"  {scenario.name}, {contender.label}, seed {seed}: {json.dumps(one._asdict())[:1500]}", flush=True)
     return one
