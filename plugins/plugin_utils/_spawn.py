@@ -28,7 +28,8 @@ def spawn_lines(info: Data, width: int = 100, top: int = 10) -> list[str]:
     width = max(MIN_WIDTH, width)
     groups = info.get("groups") or ()
     said = f"SPAWNING  {info.get('births')} were seen to be born in {info.get('seconds')} s"
-    said += f"; {info.get('storms') or 'no'} storms"
+    storms = info.get("storms") or "no"
+    said += f"; {storms} storm{'' if storms == 1 else 's'}"
     return [
         *wrapped(said, width),
         *_groups(groups, info.get("groups_total") or len(groups), width, top),

@@ -244,7 +244,7 @@ class Watch:
             place = found[path]
             old = first.get(pid)
             lasting = process.threads if old is not None and old.start == process.start else 0
-            main = place.main or (pid if process.ppid == 1 else 0)
+            main = place.main or (pid if process.ppid <= 1 else 0)
             found[path] = place._replace(after=place.after + 1, lasting=place.lasting + lasting, main=main)
         for unit, ids in self.starts.items():
             path = by_unit.get(unit, unit)
@@ -263,7 +263,7 @@ class Watch:
             seen.add(pid)
             parent = self.processes[pid].ppid
             above = self.processes.get(parent)
-            if above is not None and above.ppid == 1 and self.place_of.get(parent) == self.place_of.get(pid):
+            if above is not None and above.ppid <= 1 and self.place_of.get(parent) == self.place_of.get(pid):
                 return pid
             pid = parent
         return 0
