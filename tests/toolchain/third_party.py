@@ -18,6 +18,10 @@ WORK = Path(__file__).resolve().parent.parent.parent / ".work"
 RELEASE = "ansible==12.3.0"
 KEPT = (
     "containers/podman/",
+    # what awx_setup works with
+    "awx/awx/MANIFEST.json",
+    "awx/awx/meta/",
+    "awx/awx/plugins/",
     # a peer to compare with; it imports nothing of its collection
     "community/general/MANIFEST.json",
     "community/general/meta/runtime.yml",
