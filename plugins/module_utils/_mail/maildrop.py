@@ -7,6 +7,7 @@ PRIVATE: may change in any release.
 
 from __future__ import annotations
 
+import array
 import bisect
 import itertools
 import os
@@ -16,7 +17,9 @@ import typing as t
 from .openers import Openers
 from .spool import DIRECTORY
 
-CHUNK = 16384  # names held at a time
+CHUNK = 4096  # entries held at a time
+_WINDOW_BITS = 17
+WINDOW = 1 << _WINDOW_BITS  # entries that are put in order at a time, at some 60 bytes each
 
 # Why a file is kept.
 FOREIGN = "foreign"
@@ -87,23 +90,52 @@ def verdict(facts: os.stat_result, rules: Rules) -> str:
     return _DOUBTFUL if rules.incomplete == "abandoned" else INCOMPLETE
 
 
-def chunks(directory: int) -> t.Iterator[list[os.DirEntry[str]]]:
-    """The entries of a directory, at most `CHUNK` at a time, each chunk in the order of the inodes on disk."""
+class Entry(t.NamedTuple):
+    """A name of a directory; ``is_file`` means a regular one, as far as readdir(3) knows."""
+
+    name: str
+    is_file: bool
+
+
+def chunks(directory: int) -> t.Iterator[list[Entry]]:
+    """The entries of a directory, at most `CHUNK` at a time, each `WINDOW` in the order of the inodes on disk: the file
+    system then reads and writes each block of inodes once."""
     own = os.open(".", DIRECTORY, dir_fd=directory)
     try:
         with os.scandir(own) as entries:
             while True:
-                chunk = sorted(itertools.islice(entries, CHUNK), key=os.DirEntry.inode)
-                if not chunk:
+                window = _Window(itertools.islice(entries, WINDOW))
+                if not window.order:
                     return
-                yield chunk
+                for start in range(0, len(window.order), CHUNK):
+                    yield [window.entry(number) for number in window.order[start : start + CHUNK]]
     finally:
         os.close(own)
 
 
+class _Window:
+    """Entries in little memory: the names in one piece, and of each a number that holds its inode, place and kind."""
+
+    def __init__(self, entries: t.Iterable[os.DirEntry[str]]) -> None:
+        packed = bytearray()
+        self._ends = array.array("I", [0])
+        self.order: list[int] = []
+        for place, entry in enumerate(entries):
+            packed += os.fsencode(entry.name)
+            self._ends.append(len(packed))
+            is_file = entry.is_file(follow_symlinks=False)
+            self.order.append((entry.inode() << _WINDOW_BITS | place) << 1 | is_file)
+        self.order.sort()
+        self._names = bytes(packed)
+
+    def entry(self, number: int) -> Entry:
+        place = number >> 1 & (1 << _WINDOW_BITS) - 1
+        return Entry(os.fsdecode(self._names[self._ends[place] : self._ends[place + 1]]), bool(number & 1))
+
+
 def names(directory: int) -> t.Iterator[list[str]]:
     for chunk in chunks(directory):
-        yield [entry.name for entry in chunk]
+        yield [name for name, _is_file in chunk]
 
 
 def count(directory: int) -> int:
@@ -122,10 +154,10 @@ class Judge:
         self.rules = rules
         self.openers = openers
 
-    def sift(self, directory: int, entries: t.Iterable[os.DirEntry[str]]) -> Sifted:
+    def sift(self, directory: int, entries: t.Iterable[Entry]) -> Sifted:
         if not self.rules.take_a_look:
             return _by_kind(entries)
-        sifted, doubtful = _by_facts(directory, (entry.name for entry in entries), self.rules)
+        sifted, doubtful = _by_facts(directory, (name for name, _is_file in entries), self.rules)
         if doubtful:
             # What was incomplete, and then open nowhere, is abandoned, or else complete by now.
             in_use = self.openers.among(directory, doubtful)
@@ -138,14 +170,14 @@ class Judge:
         return sifted
 
 
-def _by_kind(entries: t.Iterable[os.DirEntry[str]]) -> Sifted:
+def _by_kind(entries: t.Iterable[Entry]) -> Sifted:
     victims: list[Victim] = []
     kept = []
-    for entry in entries:
-        if entry.is_file(follow_symlinks=False):
-            victims.append((entry.name, UNKNOWN, 0.0, 0, 0))
+    for name, is_file in entries:
+        if is_file:
+            victims.append((name, UNKNOWN, 0.0, 0, 0))
         else:
-            kept.append((entry.name, FOREIGN))
+            kept.append((name, FOREIGN))
     return Sifted(victims, kept)
 
 

@@ -184,9 +184,17 @@ def test_every_name_is_listed_once_and_in_chunks(directory: int, monkeypatch: py
     assert sorted(name for chunk in chunks for name in chunk) == sorted(NAMES)
     assert max(len(chunk) for chunk in chunks) == 3
     assert maildrop.count(directory) == len(NAMES)
-    for chunk in maildrop.chunks(directory):
-        inodes = [entry.inode() for entry in chunk]
-        assert inodes == sorted(inodes)
+
+
+def test_each_window_is_in_the_order_of_the_inodes(directory: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maildrop, "CHUNK", 3)
+    for number in range(50):
+        make(directory, f"{number * 7919 % 100}")
+    listed = [name for chunk in maildrop.names(directory) for name in chunk]
+    inodes = [os.stat(name, dir_fd=directory).st_ino for name in listed]
+    assert (len(set(listed)), inodes) == (50, sorted(inodes))
+    monkeypatch.setattr(maildrop, "WINDOW", 8)
+    assert {name for chunk in maildrop.names(directory) for name in chunk} == set(listed)
 
 
 @pytest.mark.parametrize("account", [True, False])
