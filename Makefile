@@ -101,6 +101,10 @@ sanity: .work/core.stamp .work/tests.stamp ## ansible-test sanity with each ansi
 build: .work/importer.stamp ## build the collection and put it through the importer of Ansible Galaxy
 	@$(TOOLCHAIN)/build.sh
 
+.PHONY: docs
+docs: .work/docs.stamp ## build the docs site, with warnings as errors
+	@$(TOOLCHAIN)/docs.sh
+
 .PHONY: integration
 integration: .work/core.stamp .work/automation.stamp .work/tests.stamp .work/thirdparty/.complete ## integration tests with each ansible-core; root
 	@$(PYTHON) $(TOOLCHAIN)/each_core.py integration $(ARGS)

@@ -104,6 +104,7 @@ KINDS: dict[str, Callable[[Sequence[Interpreter]], list[Environment]]] = {
     "automation": lambda found: newest(found, "automation", "3.10"),
     "triage": lambda found: newest(found, "triage", "3.10"),
     "importer": lambda found: newest(found, "importer", "3.11"),
+    "docs": lambda found: newest(found, "docs", "3.12"),
 }
 
 
