@@ -6,13 +6,15 @@
 
 ansible-core starts several processes for a task and writes below the home and temp directories of the target. The lean
 way sends the module on the standard input of one shell command that becomes Python: one process, no file. A session
-that the host refuses for want of a slot is asked for again until `hostcare_session_timeout` has passed.
+that the host refuses for want of a slot is asked for again until `hostcare_session_timeout` has passed. With
+`hostcare_standby` the host's standby runs the module instead, which needs no slot at all.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import shlex
 import time
 import typing as t
@@ -20,12 +22,13 @@ import typing as t
 from ansible.constants import config
 from ansible.errors import AnsibleActionFail, AnsibleAuthenticationFailure, AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.common.text.converters import to_text
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.errors import Refused
 from ansible_collections.hostcare.remediation.plugins.module_utils._process.selection import seconds
-from ansible_collections.hostcare.remediation.plugins.plugin_utils import _session
+from ansible_collections.hostcare.remediation.plugins.plugin_utils import _session, _standby
 
 display = Display()
 
@@ -35,6 +38,7 @@ SETTINGS = {"TMPDIR": "/dev/shm", "TEMP": "/run", "TMP": "/run/lock", "LC_ALL": 
 
 PATIENCE = "hostcare_session_timeout"
 DEFAULT_PATIENCE = "60s"
+STANDBY = "hostcare_standby"
 DEFAULT_PYTHON = "/usr/bin/python3"
 
 # Connections that hand the command to a shell. Others may run it as it is, where a leading `exec` names no program.
@@ -68,6 +72,8 @@ class ActionModule(ActionBase):
         self._host = self._task.delegate_to or task_vars.get("inventory_hostname") or "the host"
         self._warnings: list[str] = []
         self._patience = self._read_patience(task_vars)
+        self._has_standby = self._read_standby(task_vars)
+        self._standby_problem = ""
         self._python = self._choose_python(task_vars)
         try:
             self._look_for_obstacles()
@@ -97,7 +103,10 @@ class ActionModule(ActionBase):
             return super()._low_level_execute_command(cmd, *arguments, **options)
         command = self._command()
         module = _session.in_memory(options["in_data"])
-        rc, out, err = self._persist(lambda: self._connection.exec_command(command, in_data=module, sudoable=True))
+        rc, out, err = self._persist(
+            lambda: self._connection.exec_command(command, in_data=module, sudoable=True),
+            lambda left: self._ask_standby(module, left),
+        )
         if rc in (126, 127) and not out.strip() and self._python in err:
             raise AnsibleActionFail(
                 f"{self._host} cannot run {self._python}. Set ansible_python_interpreter to its Python 3.8 or later: "
@@ -132,9 +141,7 @@ class ActionModule(ActionBase):
 
     def _command(self) -> str:
         """One command in which each program becomes the next; only become may have to stay, as the parent."""
-        given: dict[str, object] = {}
-        self._compute_environment_string(given)
-        settings = [f"{name}={value}" for name, value in {**SETTINGS, **given}.items()]
+        settings = [f"{name}={value}" for name, value in self._settings().items()]
         # Unbuffered, Python would read the module one byte at a time.
         python = shlex.join(["env", "-u", "PYTHONUNBUFFERED", *settings, *shlex.split(self._python)])
         command = f"echo {_session.STARTED} >&2; exec {python}"
@@ -145,6 +152,11 @@ class ActionModule(ActionBase):
                 command = f"exec {command}"
             return command if is_shell else f"/bin/sh -c {shlex.quote(command)}"
         return f"{'exec ' if is_shell else ''}/bin/sh -c {shlex.quote(command)}"
+
+    def _settings(self) -> dict[str, str]:
+        given: dict[str, object] = {}
+        self._compute_environment_string(given)
+        return {**SETTINGS, **{name: str(value) for name, value in given.items()}}
 
     def _become(self) -> t.Any:
         """The become plugin, unless ansible-core's own rule leaves it out for one and the same user."""
@@ -159,12 +171,17 @@ class ActionModule(ActionBase):
         needs = SLOTS.get(transport, f"1 free process slot and what the {transport} connection takes to enter")
         if become := self._become():
             needs += f", and what {become.name} keeps beside it (sudo: 1, with use_pty 2)"
+        if self._has_standby:
+            needs += "; none where the host's standby has to run it"
         return f"the lean way needs {needs}; no file, no interpreter discovery"
 
     # --- patience ---
 
-    def _persist(self, attempt: t.Callable[[], tuple[int, t.Any, t.Any]]) -> Answer:
-        """Tries until the host has started the module, or the patience has ended, or waiting would not help."""
+    def _persist(
+        self, attempt: t.Callable[[], tuple[int, t.Any, t.Any]], instead: t.Callable[[float], Answer | None]
+    ) -> Answer:
+        """Tries until the host has started the module, or the patience has ended, or waiting would not help. Each
+        refusal is followed by what can be done ``instead``, told how much patience is left."""
         began = time.monotonic()
         refusal = ""
         for number, pause in zip(itertools.count(1), _session.pauses(), strict=False):
@@ -172,11 +189,18 @@ class ActionModule(ActionBase):
                 answer = self._try(attempt)
             except SessionRefused as refused:
                 refusal = str(refused)
+                if (other := instead(max(0.0, began + self._patience - time.monotonic()))) is not None:
+                    self._warnings.append(
+                        f"{self._host} refused {number} sessions for want of a process slot, so its standby, which "
+                        f"needs none, ran {self._task.action}. The last refusal: {refusal}"
+                    )
+                    return other
             else:
                 if refusal:
                     self._warnings.append(
                         f"{self._host} refused {number - 1} sessions in {time.monotonic() - began:.1f} s before it had "
                         f"a free process slot ({PATIENCE} allows {self._patience:g} s). The last refusal: {refusal}"
+                        f"{self._standby_problem}"
                     )
                 return answer
             waited = time.monotonic() - began
@@ -184,7 +208,8 @@ class ActionModule(ActionBase):
                 raise AnsibleConnectionFailure(
                     f"{self._host} had no free process slot in {number} attempts over {waited:.1f} s. The last "
                     f"refusal: {refusal}. Raise {PATIENCE} to try longer; a connection opened before the trouble "
-                    "(ControlPersist) needs a slot less than a fresh one; if neither helps, the console is left."
+                    f"(ControlPersist) needs a slot less than a fresh one, and with a standby ({STANDBY}) none; if "
+                    f"nothing helps, the console is left.{self._standby_problem}"
                 )
             left = self._patience - waited
             display.vv(f"session refused ({refusal}), attempt {number}, {left:.1f} s left", host=self._host)
@@ -221,6 +246,60 @@ class ActionModule(ActionBase):
             # what ssh said may hold what the user wants hidden
             raise SessionRefused("not shown due to no_log" if self._task.no_log else _session.reason(said))
 
+    # --- where not one slot is left ---
+
+    def _ask_standby(self, module: bytes, patience: float) -> Answer | None:
+        """None where there is no standby, or it ran nothing of the module; why is said in the end."""
+        if not self._has_standby:
+            return None
+        try:
+            self._look_for_obstacles_to_standby()
+            answer = _standby.run(self._ssh, module, self._settings(), patience)
+        except _standby.Unavailable as problem:
+            self._standby_problem = (
+                f" Its standby did not help: {'hidden by no_log' if self._task.no_log else problem}."
+            )
+            display.vv(self._standby_problem, host=self._host)
+            return None
+        except _standby.Lost as loss:
+            raise AnsibleConnectionFailure(
+                f"the standby of {self._host} had been given {self._task.action} when it ended without an answer: "
+                f"{loss}. It may have acted, so it is not sent again. Systemd starts the standby again as soon as "
+                "there is a process slot."
+            ) from loss
+        if answer.overdue and not answer.stdout.strip():
+            raise AnsibleActionFail(
+                f"the standby of {self._host} ended {self._task.action}, whose time was over. It may have done a part "
+                "of its work: look with check_mode, and run it again."
+            )
+        out, err = (to_text(said, errors="surrogate_then_replace") for said in (answer.stdout, answer.stderr))
+        return answer.rc, out, err
+
+    def _look_for_obstacles_to_standby(self) -> None:
+        core: t.Any = self
+        if self._connection.transport != "ssh":
+            raise _standby.Unavailable(
+                f"it is reached over ssh, and this is the {self._connection.transport} connection"
+            )
+        if become := self._become():
+            wanted = core.get_become_option("become_user")
+            raise _standby.Unavailable(
+                f"it answers logins as root only, and runs modules as root; this task logs in as "
+                f"{core._get_remote_user() or 'another user'} and becomes {wanted} by {become.name}. Set ansible_user "
+                "to root, and become to false"
+            )
+
+    def _ssh(self, *words: str) -> list[bytes]:
+        """A command line of ssh with all that the user has set for this host, as ansible-core makes it."""
+        ssh: t.Any = self._connection
+        host = ssh.get_option("host") or self._play_context.remote_addr
+        made = ssh._build_command(ssh.get_option("ssh_executable"), "ssh", *words, host)
+        display.vvv(f"standby: {shlex.join(map(to_text, made))}", host=self._host)
+        for end in getattr(ssh, "sshpass_pipe", None) or ():  # made with it, for a password that is not asked for here
+            with contextlib.suppress(OSError):
+                os.close(end)
+        return list(made)
+
     # --- what the user has set ---
 
     def _host_vars(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -235,6 +314,15 @@ class ActionModule(ActionBase):
             return seconds(self._templar.template(given), PATIENCE)
         except Refused as refusal:
             raise AnsibleActionFail(str(refusal)) from None
+
+    def _read_standby(self, task_vars: dict[str, t.Any]) -> bool:
+        given = self._templar.template(self._host_vars(task_vars).get(STANDBY, task_vars.get(STANDBY, False)))
+        try:
+            return bool(boolean(given))
+        except TypeError:
+            raise AnsibleActionFail(
+                f"{STANDBY}: {given!r} is neither true nor false. Set it to true for hosts whose standby is armed."
+            ) from None
 
     def _choose_python(self, task_vars: dict[str, t.Any]) -> str:
         host_vars = self._host_vars(task_vars)

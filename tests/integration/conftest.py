@@ -18,7 +18,9 @@ from ansible_collections.hostcare.remediation.tests.support.slots import Login
 from ansible_collections.hostcare.remediation.tests.support.sshd import PrivateSshd
 
 # They act on the processes of the machine itself, which one run at a time may do.
-ON_THE_MACHINE = ("test_lean_full_disks.py", "test_lean_no_forks.py", "test_lean_ways.py", "test_slots.py")
+ON_THE_MACHINE = (
+    "test_lean_full_disks.py", "test_lean_no_forks.py", "test_lean_ways.py", "test_slots.py", "test_standby.py",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,6 +13,7 @@ from ansible_collections.hostcare.remediation.tests.support.slots import (
     PING_ROW,
     RAW,
     RAW_ROW,
+    STANDBY_ROW,
     Login,
     measure,
     table,
@@ -48,6 +49,7 @@ def test_the_table(show: Callable[[str], None]) -> None:
     by_task = {row.task: row for row in rows}
     raw, pipelined = by_task[RAW_ROW], by_task[PING_ROW]
     assert raw.live == 1
+    assert by_task[STANDBY_ROW].live == 0
     for module in LEAN:
         row = by_task[module]
         assert (row.live, row.fresh) == (raw.live, raw.fresh), module

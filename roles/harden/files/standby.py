@@ -46,7 +46,7 @@ PRELOADED = """
     importlib.resources importlib.util inspect io ipaddress itertools json.decoder json.encoder linecache locale logging
     logging.handlers lzma math mmap operator pathlib pkgutil platform posixpath pwd queue random re runpy select
     selectors shlex shutil string subprocess syslog tarfile tempfile textwrap threading tokenize traceback unicodedata
-    urllib.parse uuid warnings weakref zipfile zipimport zlib psutil selinux systemd.journal
+    urllib.parse uuid warnings weakref zipfile zipimport zlib encodings.cp437 distro psutil selinux systemd.journal
 """
 
 MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT = 1, 2, 4  # include/uapi/asm-generic/mman.h
