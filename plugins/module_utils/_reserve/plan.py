@@ -78,6 +78,7 @@ def _there(options: Options, host: Host) -> Plan:
     at_hand = context(options, host)
     asked = demands(at_hand)
     refused = [conflict for demand in asked.values() for conflict in demand.conflicts]
+    refused += [Conflict("", "", 0, f"{reason}, so what is set there is not known.") for reason in host.unread]
     valid = {control: demand for control, demand in asked.items() if not demand.conflicts and not demand.impossible}
     wanted = [one for demand in valid.values() for one in demand.files]
     # A control that is refused keeps what it has: the run fails before anything is touched.
@@ -284,7 +285,8 @@ def _states(options: Options, asked: t.Mapping[str, Demand], findings: t.Sequenc
             found.append(Control(name, NOT_ASKED, "nothing is asked for"))
         else:
             due = [one.text for one in findings if one.control == name]
-            found.append(Control(name, DUE if due else IN_PLACE, due[0] if due else ""))
+            why = "as far as crontabs go, the module of that name tells" if name == names.CRON_MAILTO else ""
+            found.append(Control(name, DUE if due else IN_PLACE, due[0] if due else why))
     return found
 
 

@@ -254,6 +254,11 @@ class TestRefused:
         host = DEBIAN._replace(sysctl_files=(Text(path, "kernel.pid_max = 4194304"),))
         assert bool(plan(asked(pid_max=65536), host).conflicts) == is_conflict
 
+    def test_what_cannot_be_read_may_say_anything(self) -> None:
+        found = plan(asked(), DEBIAN._replace(unread=("/etc/sysctl.conf cannot be read: run as root",)))
+        assert told(found) == "/etc/sysctl.conf cannot be read: run as root, so what is set there is not known."
+        assert not found.proved
+
     def test_the_same_elsewhere_is_no_conflict(self) -> None:
         host = DEBIAN._replace(sysctl_files=(Text("/etc/sysctl.conf", "kernel.pid_max=65536"),))
         assert plan(asked(pid_max=65536), host).conflicts == ()
