@@ -14,7 +14,7 @@ description:
   - Watches for a while who is born, of which parent, in which unit, how long it lives and how it ends, and gives a
     verdict on each unit with its reasons. Nothing is changed.
   - A unit is a C(crash_loop) where the children of one parent fail at once again and again, or where systemd starts it
-    again and again. It is a C(runaway) where it grows all the time, most of what is born lives, and no end is in sight.
+    again and again. It is a C(runaway) where it grows all the time and no end is in sight.
   - A server whose children live, and a build or a script whose children succeed, is C(busy), however much it starts. So
     is what cannot be told.
 extends_documentation_fragment:

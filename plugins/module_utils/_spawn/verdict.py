@@ -20,6 +20,7 @@ ORDER = (RUNAWAY, CRASH_LOOP, BUSY, FINE)
 _LEAST_KNOWN = 5  # children whose end is known, before anything is said of them all
 _FAILING = 0.8  # the share of these that failed
 _LEAST_STARTS = 3
+_LASTING = 0.33  # the share of births that lives: a loop may start a helper or two with each
 _HORIZON = 60.0  # seconds within which growth would use up all that is free
 
 
@@ -71,10 +72,10 @@ def _refusals(evidence: Evidence) -> tuple[str, ...]:
 
 
 def _runaway(evidence: Evidence, thresholds: Thresholds) -> tuple[str, ...]:
-    """Most of what is born lives, all the time, and there is no end to it."""
+    """A good part of what is born lives, all the time, and there is no end to it."""
     if evidence.survivors < thresholds.min_growth or evidence.grown < thresholds.min_growth:
         return ()
-    if evidence.survivors * 2 < evidence.births or not evidence.steady:
+    if evidence.survivors < _LASTING * evidence.births or not evidence.steady:
         return ()
     grows = f"it grew from {evidence.place.before} to {evidence.place.after} processes in {evidence.seconds:.0f} s"
     if evidence.late * 2 >= evidence.births:

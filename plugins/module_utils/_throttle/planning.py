@@ -11,6 +11,7 @@ import hashlib
 import shlex
 import typing as t
 
+from .._kernel import clock
 from .records import CGROUP, UNIT, Limit, Record
 from .request import CURRENT, NONE_NEW, Delays
 
@@ -186,16 +187,20 @@ def release(seen: Seen | None, record: Record, now: float, keeps_history: bool) 
     return Decision(LEFT_ALONE, reason, seen.value, past)
 
 
-def release_command(record: Record, memory: str, now: float) -> str | None:
+def release_command(record: Record, memory: str, now: clock.Moment) -> str | None:
     """What a timer of systemd does at the time of release where no later run comes by: it undoes this very throttle, if
-    that is still remembered, and nobody's other limit."""
+    that is still remembered, and nobody's other limit.
+
+    By the calendar: a time from now begins anew whenever systemd reads its configuration, and then it reads a semicolon
+    back as something else (systemd 252).
+    """
     if record.kind != CGROUP or not record.in_force or record.release_at is None:
         return None
     file, token = shlex.quote(f"{record.name}/pids.max"), record.token
     old = "max" if record.old is None else record.old
-    script = f"if grep -q {token} {shlex.quote(memory)} && grep -qx {record.value} {file}; then echo {old} >{file}; fi"
-    after = max(1, int(record.release_at - now) + 1)
+    script = f"grep -q {token} {shlex.quote(memory)} && grep -qx {record.value} {file} && echo {old} >{file} || :"
+    at = clock.utc(now.wall - now.uptime + record.release_at + 1).replace("T", " ").replace("Z", " UTC")
     return (
-        f"systemd-run --collect --unit=hostcare-release-{token} --on-active={after} --timer-property=AccuracySec=1s "
-        f"/bin/sh -c {shlex.quote(script)}"
+        f"systemd-run --collect --unit=hostcare-release-{token} --on-calendar={shlex.quote(at)} "
+        f"--timer-property=AccuracySec=1s /bin/sh -c {shlex.quote(script)}"
     )

@@ -139,7 +139,7 @@ class Report:
 
     def _commands(self, steps: t.Sequence[Step]) -> list[str]:
         records = [step.decision.record for step in steps if step.decision.record is not None]
-        commands = [planning.release_command(record, self.memory, self.now.uptime) for record in records]
+        commands = [planning.release_command(record, self.memory, self.now) for record in records]
         # a path that is no text cannot be handed on as text
         return [one for one in commands if one is not None and one == printable(one)][:_MOST_LISTED]
 

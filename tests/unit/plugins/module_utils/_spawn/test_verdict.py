@@ -77,6 +77,9 @@ CASES = {
     "one that starts without end": (of(births(100, lives=None), free=500, before=1, after=101), RUNAWAY),
     "the same, with room for an hour": (of(births(100, lives=None), free=500000, before=1, after=101), BUSY),
     "one that has reached its limit": (of(births(100, lives=None), before=1, after=101, refused=5, limit=101), RUNAWAY),
+    "one that starts another with each": (
+        of(births(101, DONE) + births(100, lives=None), free=500, before=1, after=101), RUNAWAY,
+    ),
     "births that end as fast": (of(births(400, DONE) + births(60, lives=None, late=True), before=9, after=9), BUSY),
 }  # fmt: skip
 
@@ -150,7 +153,7 @@ def test_whatever_is_seen(found: list[Birth], place: Place, free: int | None) ->
         if verdict.verdict == CRASH_LOOP:
             assert verdict.restarted or any(birth.status for birth in found), "somebody has failed"
         if verdict.verdict == RUNAWAY:
-            assert evidence.survivors * 2 >= evidence.births
+            assert evidence.survivors * 3.1 >= evidence.births
             assert evidence.grown >= 50
 
 

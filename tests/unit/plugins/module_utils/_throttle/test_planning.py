@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.clock import Moment
+from ansible_collections.hostcare.remediation.plugins.module_utils._throttle import planning
 from ansible_collections.hostcare.remediation.plugins.module_utils._throttle.planning import (
     GONE,
     LEFT_ALONE,
@@ -199,3 +201,15 @@ def test_what_was_there_is_put_back_whatever_the_order(first: Limit, steps: list
         found = release(seen(value), record, now, keeps_history=False)
         value = found.limit if found.write else value
     assert value == theirs
+
+
+def test_the_timer_is_set_by_the_calendar_and_without_a_semicolon() -> None:
+    """Whenever systemd reads its configuration, a time from now would begin anew, and a semicolon be read wrongly."""
+    seen = Seen(CGROUP, "/sys/fs/cgroup/app.service", 7, None, 3)
+    record = planning.throttle(seen, None, "none_new", Delays(release_after=60, jitter=0), 100.0, "").record
+    assert record is not None
+    command = planning.release_command(record, "/run/hostcare/throttled-1", Moment("", 105.0, 1_700_000_005.0))
+    assert command is not None
+    assert "--on-calendar='2023-11-14 22:14:21 UTC'" in command
+    assert ";" not in command
+    assert planning.release_command(record._replace(release_at=None), "", Moment("", 0.0, 0.0)) is None
