@@ -26,7 +26,7 @@ NEWEST := .work/venv-newest/bin
 
 # What runs on managed nodes, and the tests of it that run on its oldest Python; then what runs on the controller.
 TARGET_CODE := $(wildcard plugins/modules plugins/module_utils plugins/doc_fragments tests/unit)
-CONTROLLER_CODE := $(wildcard plugins/action plugins/callback plugins/filter plugins/plugin_utils tests/integration tests/support \
+CONTROLLER_CODE := $(wildcard plugins/action plugins/callback plugins/filter plugins/test plugins/plugin_utils tests/integration tests/support \
 	tests/benchmark tests/toolchain extensions)
 
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.work/pycache
@@ -47,6 +47,10 @@ triage: .work/triage.stamp ## what this machine is running out of, as a table an
 		--inventory localhost, --connection local \
 		--extra-vars ansible_python_interpreter=$(CURDIR)/.work/venv-triage/bin/python \
 		--extra-vars triage_directory=$(CURDIR)/.work/triage $(ARGS)
+
+.PHONY: demo
+demo: .work/core.stamp .work/thirdparty/.complete testhosts-images ## a disposable host, a fork bomb, the playbook: before and after; root
+	@$(TOOLCHAIN)/demo.sh
 
 .PHONY: test
 test: .work/python.stamp ## every test there is, with progress and a summary

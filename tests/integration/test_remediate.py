@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 import typing as t
 from collections.abc import Iterator
@@ -86,6 +87,25 @@ def test_each_host_gets_its_remedy_and_the_healthy_one_nothing(fleet: Fleet) -> 
     assert fleet.report["plan"] == {}
     assert not any(result.data.get("changed") for result in again.results)
     assert not any(result.task.startswith("hostcare.remediation.process_storm") for result in again.results)
+
+
+@pytest.mark.once
+def test_a_window_that_is_closed_and_a_plan_over_the_budget_stop_it_before_the_first_host(fleet: Fleet) -> None:
+    fleet.storm("web1", "web2")
+    before = fleet.living()
+    tomorrow = (dt.datetime.now(dt.timezone.utc) + dt.timedelta(days=2)).strftime("%a 00:00-24:00")
+    for settings, why in (
+        ({"hostcare_window": tomorrow}, "outside of hostcare_window"),
+        ({"hostcare_window": "nights"}, "is no window"),
+        ({"hostcare_max_hosts": 1}, "2 hosts have something to remedy, more than hostcare_max_hosts=1"),
+    ):
+        run = fleet.play("remediate", "-e", json.dumps(settings))
+        assert not run.succeeded, run.output
+        assert why in " ".join(run.output.split()), run.output
+        assert fleet.living() == before, settings
+    opened = fleet.play("remediate", "-e", json.dumps({"hostcare_window": "00:00-24:00", "hostcare_max_hosts": 2}))
+    assert opened.succeeded, opened.output
+    assert fleet.living() == dict.fromkeys(fleet.arenas, 0)
 
 
 @pytest.mark.once
