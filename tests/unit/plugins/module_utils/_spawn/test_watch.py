@@ -40,7 +40,7 @@ def spawn(code: int, pause: float = 0.01) -> t.Callable[[], None]:
     return life
 
 
-def watch(seconds: float = 2.0, directory: str = "/nonexistent") -> Seen:
+def watch(seconds: float = 1.0, directory: str = "/nonexistent") -> Seen:
     return Watch(ProcessTable(), directory).run(seconds)
 
 
@@ -76,7 +76,7 @@ def test_children_that_live_on_and_have_children() -> None:
         finally:
             os.killpg(spawner.pid, signal.SIGKILL)
     mine = of(seen, spawner.pid)
-    assert 4 <= len(mine) <= 21
+    assert 2 <= len(mine) <= 12
     assert {birth.ended for birth in mine} == {None}
     assert {birth.late for birth in mine} == {False}
     grandchildren = [birth for birth in seen.births if birth.parent in {child.pid for child in mine}]
@@ -96,7 +96,7 @@ def test_threads_are_no_births() -> None:
 
     with sleeping(b"hc-threads", life=life) as threads:
         seen = watch()
-    assert seen.numbers >= 20
+    assert seen.numbers >= 5
     assert of(seen, threads.pid) == []
     assert threads.ppid not in {birth.parent for birth in seen.births}
 
@@ -129,8 +129,8 @@ def test_each_start_of_a_unit_has_an_id(tmp_path: Path) -> None:
     os.symlink("1", tmp_path / "invocation:user.slice")
     os.symlink("1", tmp_path / "log-level-max:app.service")
     with sleeping(b"hc-manager", life=life):
-        seen = watch(2.0, str(tmp_path))
-    assert 5 <= seen.places["app.service"].starts <= 45
+        seen = watch(1.0, str(tmp_path))
+    assert 3 <= seen.places["app.service"].starts <= 25
     assert seen.places["still.service"].starts == 0
     assert "user.slice" not in seen.places
 
@@ -138,7 +138,7 @@ def test_each_start_of_a_unit_has_an_id(tmp_path: Path) -> None:
 @pytest.mark.parametrize("code, wanted", [(1, "crash_loop"), (0, "busy")])
 def test_the_verdict_on_them(code: int, wanted: str) -> None:
     with sleeping(b"hc-spawner", life=spawn(code)) as spawner:
-        for _try in range(5):
+        for _try in range(9):
             seen = watch()
             alone = seen._replace(births=of(seen, spawner.pid))
             if len(alone.births) > 10:
