@@ -83,8 +83,9 @@ options:
     type: int
     default: 1000
   nproc:
-    description: Processes of one user (C(RLIMIT_NPROC)). V(0) is the larger of the limits of one user and of one
-      service.
+    description:
+      - Processes of one user (C(RLIMIT_NPROC)). V(0) is the larger of the limits of one user and of one service. In a
+        container without users of its own the kernel counts those of the machine, too, so that V(0) sets none there.
     type: int
     default: 0
   nofile:

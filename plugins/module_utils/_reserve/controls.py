@@ -36,6 +36,7 @@ class Demand(t.NamedTuple):
     sysctls: t.Mapping[str, str] = {}
     impossible: str = ""
     asked: bool = True
+    note: str = ""
 
 
 class Context(t.NamedTuple):
@@ -184,7 +185,7 @@ def rlimits(at_hand: Context) -> Demand:
     options, host, found = at_hand.options, at_hand.host, at_hand.reserve
     if found is None:
         return _no_room(names.RLIMITS, at_hand)
-    nproc = options.nproc or max(found.each(USERS), found.each(SERVICES))
+    nproc = options.nproc or (0 if host.shares_users else max(found.each(USERS), found.each(SERVICES)))
     most = max(found.tasks(USERS), found.tasks(SERVICES))
     told = []
     if nproc > most:
@@ -200,7 +201,7 @@ def rlimits(at_hand: Context) -> Demand:
                 f"would be refused. Give {held} at most."
             )
     for user, threads in sorted(host.users.items()):
-        if threads > nproc:
+        if nproc and threads > nproc:
             told.append(f"nproc: {user} has {threads} processes and threads now, and would get {nproc}.")
     if host.open_files > hard:
         told.append(f"nofile: a process has {host.open_files} files open now, and would get {hard}.")
@@ -209,7 +210,8 @@ def rlimits(at_hand: Context) -> Demand:
     conflicts += against.of_limits(names.RLIMITS, files[0].content, host.limit_files)
     for one in files[1:]:
         conflicts += against.of_units(names.RLIMITS, one.path, one.content, host.manager_files)
-    return Demand(tuple(files), tuple(conflicts))
+    note = "" if nproc else "without nproc, which would count processes outside of this container, too"
+    return Demand(tuple(files), tuple(conflicts), note=note)
 
 
 def _nofile(host: Host) -> tuple[int, int]:
@@ -259,7 +261,7 @@ def log_rate(at_hand: Context) -> Demand:
 
 def cron_mailto(at_hand: Context) -> Demand:
     """The module of that name does it, and keeps what it changed."""
-    return Demand(asked=at_hand.options.has_cron_mailto)
+    return Demand(asked=at_hand.options.has_cron_mailto, note="as far as crontabs go, the module of that name tells")
 
 
 def postfix(at_hand: Context) -> Demand:

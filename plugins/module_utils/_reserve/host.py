@@ -80,6 +80,7 @@ class Host(t.NamedTuple):
     nofile_hard: int | None = None
     nproc_hard: int | None = None
     may_raise: bool = True
+    shares_users: bool = False  # RLIMIT_NPROC counts processes of other containers and of the machine, too
     nr_open: int = 1048576
     open_files: int = 0  # the most that one process has open
     files: t.Mapping[str, File] = {}

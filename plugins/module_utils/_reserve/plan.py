@@ -285,8 +285,7 @@ def _states(options: Options, asked: t.Mapping[str, Demand], findings: t.Sequenc
             found.append(Control(name, NOT_ASKED, "nothing is asked for"))
         else:
             due = [one.text for one in findings if one.control == name]
-            why = "as far as crontabs go, the module of that name tells" if name == names.CRON_MAILTO else ""
-            found.append(Control(name, DUE if due else IN_PLACE, due[0] if due else why))
+            found.append(Control(name, DUE if due else IN_PLACE, due[0] if due else demand.note))
     return found
 
 

@@ -32,6 +32,8 @@ _SSHD_UNITS = ("ssh.service", "sshd.service")
 _PAM_MODULES = ("/lib", "/usr/lib", "/lib64", "/usr/lib64")
 _CAP_SYS_RESOURCE = 24
 _LARGEST_SERVICES = 10
+# Of the first namespaces of a machine, include/linux/proc_ns.h
+_INITIAL_PIDS, _INITIAL_USERS = f"pid:[{0xEFFFFFFC}]", f"user:[{0xEFFFFFFD}]"
 
 
 def take(root: str, proc_root: str, store_path: str, container_slices: t.Sequence[str]) -> Host:
@@ -71,6 +73,7 @@ class _Look:
             nofile_hard=held["nofile"],
             nproc_hard=held["nproc"],
             may_raise=self._may_raise(),
+            shares_users=self._shares_users(),
             nr_open=self._table.number("sys", "fs", "nr_open") or 1048576,
             open_files=open_files,
             files=self._files([*self._managed(sshd_unit, container_slices), *store.files]),
@@ -178,6 +181,14 @@ class _Look:
         except OSError:
             return True
         return not line or bool(int(line.split()[1], 16) >> _CAP_SYS_RESOURCE & 1)
+
+    def _shares_users(self) -> bool:
+        """A container that has processes of its own, and no users of its own (user_namespaces(7))."""
+        try:
+            pids, users = (os.readlink(f"{self._table.root}/self/ns/{name}") for name in ("pid", "user"))
+        except OSError:
+            return False
+        return users == _INITIAL_USERS and pids != _INITIAL_PIDS
 
     def _sysctls(self) -> dict[str, str]:
         found = {}

@@ -108,15 +108,14 @@ def _pam_of_ours(operators: t.Sequence[str], included: str) -> str:
 
 
 def rlimits(nproc: int, soft: int, hard: int, systemd: bool) -> list[Wanted]:
-    """The same for services and for those who log in. The star does not mean root (limits.conf(5))."""
-    lines = [
-        f"* soft nproc {nproc}",
-        f"* hard nproc {nproc}",
-        *(f"{who} {kind} nofile {limit}" for who in ["*", "root"] for kind, limit in (("soft", soft), ("hard", hard))),
-    ]
-    found = [Wanted("rlimits", at.LIMITS, _said("limits.conf(5)") + "".join(f"{line}\n" for line in lines))]
+    """The same for services and for those who log in. The star does not mean root (limits.conf(5)). No nproc with 0."""
+    limits = [("nproc", "soft", nproc), ("nproc", "hard", nproc)] if nproc else []
+    files = [("nofile", "soft", soft), ("nofile", "hard", hard)]
+    lines = [f"* {kind} {item} {limit}\n" for item, kind, limit in limits + files]
+    lines += [f"root {kind} {item} {limit}\n" for item, kind, limit in files]
+    found = [Wanted("rlimits", at.LIMITS, _said("limits.conf(5)") + "".join(lines))]
     if systemd:
-        manager = [f"DefaultLimitNPROC={nproc}", f"DefaultLimitNOFILE={soft}:{hard}"]
+        manager = [*([f"DefaultLimitNPROC={nproc}"] if nproc else []), f"DefaultLimitNOFILE={soft}:{hard}"]
         found.append(_unit("rlimits", at.MANAGER_LIMITS, "Manager", manager))
     return found
 

@@ -219,6 +219,16 @@ class TestRefused:
         assert "* hard nofile 20000" in str(plan(asked(), host).changes)
         assert "whoever logs in would be refused" in told(plan(asked(nofile="1024:30000"), host))
 
+    def test_where_nproc_would_count_others_it_is_left_out(self) -> None:
+        """In a container without users of its own: RLIMIT_NPROC counts all processes of a uid on the machine."""
+        host = DEBIAN._replace(shares_users=True)
+        found = plan(asked(), host)
+        assert "NPROC" not in str(found.changes)
+        assert "nproc" not in str(found.changes)
+        control = next(one for one in plan(asked(), become(host, found)).controls if one.name == "rlimits")
+        assert (control.state, "without nproc" in control.reason) == ("in_place", True)
+        assert "* hard nproc 500" in str(plan(asked(nproc=500), host).changes)
+
     @pytest.mark.parametrize(
         "field, text, told_of",
         [

@@ -71,6 +71,20 @@ def test_pools_are_those_of_the_tree_that_counts(tmp_path: Path, kind: str) -> N
     assert not host.may_raise
 
 
+@pytest.mark.parametrize(
+    "pids, users, shares", [(4026531836, 4026531837, False), (4026539999, 4026531837, True), (4026539999, 1, False)]
+)
+def test_users_that_others_have_too(tmp_path: Path, pids: int, users: int, shares: bool) -> None:
+    tree = Tree(tmp_path, "v2")
+    for name, number in (("pid", pids), ("user", users)):
+        link = tmp_path / "proc" / "self" / "ns" / name
+        link.parent.mkdir(exist_ok=True)
+        if link.is_symlink() or link.exists():
+            link.unlink()
+        link.symlink_to(f"{name}:[{number}]")
+    assert tree.take().shares_users == shares
+
+
 def test_a_limit_around_the_host(tmp_path: Path) -> None:
     tree = Tree(tmp_path, "v2")
     tree.cgroup("", "pids.max", "2600")
