@@ -109,6 +109,7 @@ def chunks(directory: int) -> t.Iterator[list[Entry]]:
                     return
                 for start in range(0, len(window.order), CHUNK):
                     yield [window.entry(number) for number in window.order[start : start + CHUNK]]
+                del window  # before the next one is made
     finally:
         os.close(own)
 
