@@ -191,8 +191,8 @@ class ActionModule(ActionBase):
                 refusal = str(refused)
                 if (other := instead(max(0.0, began + self._patience - time.monotonic()))) is not None:
                     self._warnings.append(
-                        f"{self._host} refused {number} sessions for want of a process slot, so its standby, which "
-                        f"needs none, ran {self._task.action}. The last refusal: {refusal}"
+                        f"{self._host} refused {number} session{'s' if number > 1 else ''} for want of a process slot, "
+                        f"so its standby, which needs none, ran {self._task.action}. The last refusal: {refusal}"
                     )
                     return other
             else:
