@@ -96,7 +96,7 @@ class Awx:
             INVENTORY % json.dumps({"all": {"hosts": list(self._hosts)}, "_meta": {"hostvars": self._hosts}})
         )
         hosts.chmod(0o700)
-        own = {**template["extra_vars"], "hostcare_become": False}
+        own = {**template["extra_vars"], "hostcare_become": False, "hostcare_window": "", "hostcare_max_hosts": ""}
         numbers = {"awx_job_id": self._count, "tower_job_id": self._count}
         files = {
             "extravars": yaml.safe_dump(own) + yaml.dump({**numbers, **taken}, Dumper=_Dumper),
@@ -174,7 +174,7 @@ def test_jobs_on_a_host_with_a_bomb(awx: Awx, arena: Arena, tmp_path: Path) -> N
         ("Semaphore leak", {"hostcare_selector": json.dumps({"owner": [pipe]}), "semaphore_leak_service": lines}),
     ):
         refused = awx.launch(f"Hostcare | {template}", {"hostcare_hosts": "web1", **answers})
-        assert not any(event["event_data"].get("res", {}).get("changed") for event in refused.events)
+        assert not any(event.get("event_data", {}).get("res", {}).get("changed") for event in refused.events)
         assert refused.code != 0 or "no hosts matched" in refused.output, refused.output
     assert not mark.exists()
     assert len(arena.living()) == before

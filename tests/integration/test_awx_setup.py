@@ -74,16 +74,17 @@ def test_what_a_template_sets_there_is(template: Data) -> None:
     """Variables of the template are those of its role or of the playbooks, and so are those that the survey fills."""
     asked = {question["variable"] for question in template["survey_spec"]["spec"]}
     for name, value in template["extra_vars"].items():
-        assert name in OPTIONS or name == "hostcare_become"
+        assert name in OPTIONS or f"hostcare_awx_{name.removeprefix('hostcare_')}" in DATA
         if "{{" in str(value) and "hostcare_awx_" not in value:
             assert {word for word in value.split() if word.startswith("hostcare_")} <= asked
     given = (*template["extra_vars"].values(), "")
     assert all(any(name in str(value) for value in given) for name in asked - set(OPTIONS) - {"hostcare_hosts"})
 
 
-def test_what_a_template_runs_is_there() -> None:
+def test_every_remedy_has_a_template() -> None:
+    table = yaml.safe_load((ROOT / "roles" / "triage" / "vars" / "main.yml").read_text())["triage_incidents"]
     templates = {role_of(template) for template in TEMPLATES.values()}
-    assert {"triage", "remediate"} <= templates <= {path.stem for path in (ROOT / "playbooks").glob("*.yml")}
+    assert {*table, "triage", "remediate"} <= templates <= {path.stem for path in (ROOT / "playbooks").glob("*.yml")}
 
 
 def test_the_workflow_leads_everybody_to_the_report() -> None:
