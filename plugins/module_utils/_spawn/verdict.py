@@ -72,10 +72,10 @@ def _refusals(evidence: Evidence) -> tuple[str, ...]:
 
 
 def _runaway(evidence: Evidence, thresholds: Thresholds) -> tuple[str, ...]:
-    """A good part of what is born lives, all the time, and there is no end to it."""
+    """A good part of what is born lives, all the time or until the limit is reached, and there is no end to it."""
     if evidence.survivors < thresholds.min_growth or evidence.grown < thresholds.min_growth:
         return ()
-    if evidence.survivors < _LASTING * evidence.births or not evidence.steady:
+    if evidence.survivors < _LASTING * evidence.births or not (evidence.steady or evidence.place.refused):
         return ()
     grows = f"it grew from {evidence.place.before} to {evidence.place.after} processes in {evidence.seconds:.0f} s"
     if evidence.late * 2 >= evidence.births:

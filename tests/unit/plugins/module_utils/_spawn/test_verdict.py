@@ -80,6 +80,9 @@ CASES = {
     "one that starts another with each": (
         of(births(101, DONE) + births(100, lives=None), free=500, before=1, after=101), RUNAWAY,
     ),
+    "one that has reached its limit half-way": (
+        of(births(100, lives=None)[:50], before=1, after=51, refused=2, limit=51), RUNAWAY,
+    ),
     "births that end as fast": (of(births(400, DONE) + births(60, lives=None, late=True), before=9, after=9), BUSY),
 }  # fmt: skip
 
