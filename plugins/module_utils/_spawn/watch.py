@@ -25,7 +25,8 @@ _BETWEEN_GLIMPSES = 0.02  # seconds; longer where a glimpse takes long
 _SHARE = 3  # of which a glimpse takes one
 _MOST_WATCHED = 400  # descriptors held at once
 _MOST_BIRTHS = 100_000
-_PROBES = 8  # looks at the number given out last, in each glimpse: what lives for less than a listing takes
+_PROBES = 8  # looks in a row at the number given out last: what lives for less than a listing takes
+_BETWEEN_PROBES = 0.002
 _FOLLOWED = 2.0  # seconds from its birth in which a process gets its name and its cgroup, or ends at once
 _RESERVED = 300  # where numbers start again once they have been round: RESERVED_PIDS, kernel/pid.c
 
@@ -82,6 +83,7 @@ class Watch:
         self.births: list[_Newborn] = []
         self.starts: dict[str, set[str]] = {}
         self.watched = 0
+        self.probed = 0
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self.most_watched = max(0, min(_MOST_WATCHED, soft // 2 - 8))  # the rest is for looking
 
@@ -104,7 +106,7 @@ class Watch:
             if left <= 0 or len(self.births) >= _MOST_BIRTHS:
                 break
             cost = time.monotonic() - glimpse
-            time.sleep(min(left, max(_BETWEEN_GLIMPSES, cost * (_SHARE - 1))))
+            self._wait(min(left, max(_BETWEEN_GLIMPSES, cost * (_SHARE - 1))))
         took = time.monotonic() - started
         final = self._whole()
         self._let_go(final)
@@ -129,12 +131,27 @@ class Watch:
                 self.place_of[process.pid] = self._locate(process)
         return found
 
-    def _glimpse(self) -> None:
-        for _probe in range(_PROBES):
+    def _wait(self, seconds: float) -> None:
+        """What begins and ends meanwhile is known by its number only."""
+        until = time.monotonic() + seconds
+        while True:
+            self._probe()
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(left, _BETWEEN_PROBES))
+
+    def _probe(self) -> None:
+        for _look in range(_PROBES):
             number = self.table.load()[1]
-            if number in self.living or str(number) in self.listed or self.watched >= self.most_watched:
-                break
-            self._meet(number, must_hold=True)
+            if number == self.probed or number in self.living or self.watched >= self.most_watched:
+                return
+            self.probed = number
+            if str(number) not in self.listed:
+                self._meet(number, must_hold=True)
+
+    def _glimpse(self) -> None:
+        self._probe()
         listed = set(self.table.pids())
         for pid in listed - self.listed:
             if int(pid) not in self.living:
