@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -36,6 +37,7 @@ class Standby:
         options: tuple[str, ...] = (),
     ) -> None:
         self._preexec, self._options = preexec, options
+        self._process: subprocess.Popen[bytes] | None = None
         # Short: a socket's path has at most 108 bytes.
         self.home = Path(tempfile.mkdtemp(prefix="hcsb-", dir="/var/cache"))
         self._within = SOCKET if sshd else self.home / "run" / "socket"
@@ -44,6 +46,14 @@ class Standby:
         self._log = self.home / "log"
 
     def __enter__(self) -> Standby:
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self) -> None:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [*self._wrapper, "/usr/bin/python3", "-IB", PROGRAM, *self._options, self._within],
@@ -57,24 +67,24 @@ class Standby:
         deadline = time.monotonic() + 10
         while not self._listens():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                said = self.log
-                self.__exit__()
-                raise RuntimeError(f"the standby did not start: {said}")
+                raise RuntimeError(f"the standby did not start: {self.log}")
             time.sleep(0.01)
-        return self
 
     def __exit__(self, *_exception: object) -> None:
-        self._process.kill()
-        self._process.wait()
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)  # strace in front of it would leave it behind
+            self._process.wait()
         shutil.rmtree(self.home)
 
     @property
     def pid(self) -> int:
+        assert self._process is not None
         return self._process.pid
 
     @property
     def is_alive(self) -> bool:
-        return self._process.poll() is None
+        return self._process is not None and self._process.poll() is None
 
     @property
     def log(self) -> str:
