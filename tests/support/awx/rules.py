@@ -40,11 +40,11 @@ def _check_question(question: dict[str, t.Any]) -> None:
     if question["type"] not in DEFAULTS:
         raise Refused(f"no such type of question: {question['type']}")
     default = question.get("default", "")
-    if default != "" and type(default) is not DEFAULTS[question["type"]]:
+    if default != "" and not _is(default, DEFAULTS[question["type"]]):
         raise Refused(f"the default of {question['variable']} has to be a {DEFAULTS[question['type']].__name__}")
     for limit in ("min", "max"):
         # Even those of a fraction.
-        if question.get(limit) is not None and type(question[limit]) is not int:
+        if question.get(limit) is not None and not _is(question[limit], int):
             raise Refused(f"{limit} of {question['variable']} has to be an integer")
     if question["type"] in CHOICES:
         choices = choices_of(question)
@@ -53,6 +53,10 @@ def _check_question(question: dict[str, t.Any]) -> None:
             raise Refused(f"{question['variable']} can have but one default")
         if not choices or not set(chosen) <= set(choices):
             raise Refused(f"the default of {question['variable']} is none of its choices")
+
+
+def _is(value: t.Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def choices_of(question: dict[str, t.Any]) -> list[str]:
@@ -83,8 +87,7 @@ def _check_answer(question: dict[str, t.Any], variables: dict[str, t.Any]) -> No
             if one not in choices_of(question):
                 raise Refused(f"{one!r} for '{name}' is none of {choices_of(question)}")
         return
-    allowed = (float, int) if kind == "float" else (DEFAULTS[kind],)
-    if type(value) not in allowed:
+    if not (_is(value, DEFAULTS[kind]) or (kind == "float" and _is(value, int))):
         raise Refused(f"{value!r} for '{name}' expected to be {kind}")
     size = len(value) if kind in TEXTS else value
     if question.get("min") is not None and size < question["min"]:
