@@ -143,7 +143,8 @@ def test_the_verdict_on_them(code: int, wanted: str) -> None:
             alone = seen._replace(births=of(seen, spawner.pid))
             if len(alone.births) > 10:
                 break
-    ((evidence, verdict),) = survey.verdicts(alone, Request(), None)
+    # whoever was refused a process meanwhile, such as another test's throttled spawner, has a place as well
+    ((evidence, verdict),) = [one for one in survey.verdicts(alone, Request(), None) if one[0].births]
     assert (verdict.verdict, evidence.spawners[0].name) == (wanted, "hc-spawner"), verdict
 
 
