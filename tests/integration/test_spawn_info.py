@@ -69,10 +69,10 @@ def test_who_starts_without_end_is_told_from_who_starts_workers() -> None:
         runaway = "while :; do sleep 300 & sleep 0.01; done"
         start(arena, "server.service", workers)
         start(arena, "cron.service", f"bash -c '{runaway}' & wait")
-        found = watch(arena)
+        found = watch(arena, min_growth=20)
         twin.assert_unharmed()
     assert found["cron.service"]["verdict"] == "runaway", found
-    assert found["cron.service"]["grown"] >= 50
+    assert found["cron.service"]["grown"] >= 20
     assert found["server.service"]["verdict"] == "busy", found
 
 
@@ -83,7 +83,7 @@ def test_children_of_children_without_end() -> None:
             "bomb.service",
             "f() { sleep 0.25; [ $1 -gt 7 ] || { f $(($1+1)) & f $(($1+1)) & }; sleep 300; }; f 0",
         )
-        found = watch(arena, duration="2s")
+        found = watch(arena, duration="2s", min_growth=20)
     assert found["bomb.service"]["verdict"] == "runaway", found
     assert "started by others that were just born" in " ".join(found["bomb.service"]["reasons"])
 
