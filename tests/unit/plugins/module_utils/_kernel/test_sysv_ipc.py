@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import builtins
 import errno
-import signal
 import os
+import signal
 import time
 import typing as t
 from pathlib import Path
