@@ -51,7 +51,7 @@ def main(kind: str, arguments: list[str]) -> int:
         environment = dict(os.environ, HOSTCARE_ANSIBLE_BIN=programs, HOSTCARE_CORE=core)
         environment["PATH"] = os.pathsep.join((programs, os.environ["PATH"]))
         if kind == "molecule" and core in SUITES:
-            environment.setdefault("TESTHOSTS", "hostcare-{0},{0}-*,localhost".format(SUITES[core]))
+            environment.setdefault("TESTHOSTS", "hostcare-{0},{0}-ssh,{0}-operator,localhost".format(SUITES[core]))
         if not sys.stdout.isatty():
             environment.update(NO_COLOR="1", ANSIBLE_NOCOLOR="1", MOLECULE_COMMAND_BORDERS="false", COLUMNS="160")
         print(f"{kind} with ansible-core {core} on Python {version}", flush=True)

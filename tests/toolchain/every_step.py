@@ -52,12 +52,12 @@ LANES = (
         Step("unit", "unit tests on the oldest and the newest Python"),
         Step("build", "build the collection and import it"),
         Step("docs", "docs site, with warnings as errors"),
-        Step("sanity", "ansible-test sanity with each ansible-core"),
         Step("integration", "integration tests with each ansible-core"),
     ),
     (
         Step("testhosts-images", "base images of the test hosts"),
         Step("molecule", "Molecule on real hosts with each ansible-core"),
+        Step("sanity", "ansible-test sanity with each ansible-core"),
     ),
 )
 ALONE = (
