@@ -62,7 +62,8 @@ def test_only_a_size_and_texts_are_taken(size: t.Any, environment: t.Any) -> Non
         header = program.parse_header(line)
     except program.Refused:
         return
-    assert type(header["size"]) is int
+    assert isinstance(header["size"], int)
+    assert not isinstance(header["size"], bool)
     assert all(isinstance(text, str) and "\0" not in name + text for name, text in header["environment"].items())
 
 
