@@ -8,6 +8,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,10 @@ def start(arena: Arena, unit: str, script: str) -> None:
     arena.start(["bash", "-c", script], cgroup=f"system.slice/{unit}")
 
 
-def watch(arena: Arena, **options: Any) -> dict[str, dict[str, Any]]:
+def watch(arena: Arena, begin: Callable[[], None] = lambda: None, **options: Any) -> dict[str, dict[str, Any]]:
+    """``begin`` is called once the tool is loaded, just before it looks."""
     tool = arena.arm([sys.executable, TOOL, json.dumps(options)], gate=False)
+    begin()
     tool.go()
     outcome = tool.outcome(60)
     assert outcome.returncode == 0, outcome.err.decode()
@@ -77,13 +80,9 @@ def test_who_starts_without_end_is_told_from_who_starts_workers() -> None:
 
 
 def test_children_of_children_without_end() -> None:
+    bomb = "f() { sleep 0.25; [ $1 -gt 7 ] || { f $(($1+1)) & f $(($1+1)) & }; sleep 300; }; f 0"
     with Arena(1500) as arena:
-        start(
-            arena,
-            "bomb.service",
-            "f() { sleep 0.25; [ $1 -gt 7 ] || { f $(($1+1)) & f $(($1+1)) & }; sleep 300; }; f 0",
-        )
-        found = watch(arena, duration="2s", min_growth=20)
+        found = watch(arena, lambda: start(arena, "bomb.service", bomb), duration="2s", min_growth=20)
     assert found["bomb.service"]["verdict"] == "runaway", found
     assert "started by others that were just born" in " ".join(found["bomb.service"]["reasons"])
 
