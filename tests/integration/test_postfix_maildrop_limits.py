@@ -134,8 +134,8 @@ def test_one_process_is_all_there_may_be(ext4: Path) -> None:
 
 
 def _of_names(fewer: int, more: int) -> int:
-    """KiB that the names of more files may take: 64 bytes each, and no more of them than are put in order at a time."""
-    return (min(more, WINDOW) - min(fewer, WINDOW)) * 64 // 1024
+    """KiB that the names of more files may take: 128 bytes each, of as many as are put in order at a time."""
+    return (min(more, WINDOW) - min(fewer, WINDOW)) * 128 // 1024
 
 
 @once

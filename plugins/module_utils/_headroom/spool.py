@@ -94,14 +94,14 @@ def look(directory: int, is_over: t.Callable[[], bool]) -> Content:
     """Count every file and ask the first ones for their owners, in bounded memory."""
     files = looked_at = size = 0
     owners: dict[int, int] = {}
-    for chunk in maildrop.chunks(directory):
+    for names in maildrop.names(directory):
         if is_over():
             return Content(None, looked_at, size, owners)
-        files += len(chunk)
-        for entry in chunk[: _MOST_LOOKED_AT - looked_at]:
+        files += len(names)
+        for name in names[: _MOST_LOOKED_AT - looked_at]:
             looked_at += 1
             try:
-                facts = os.lstat(entry.name, dir_fd=directory)
+                facts = os.lstat(name, dir_fd=directory)
             except OSError:
                 continue  # Postfix has taken it
             owners[facts.st_uid] = owners.get(facts.st_uid, 0) + 1

@@ -7,7 +7,6 @@ PRIVATE: may change in any release.
 
 from __future__ import annotations
 
-import array
 import bisect
 import itertools
 import os
@@ -18,8 +17,8 @@ from .openers import Openers
 from .spool import DIRECTORY
 
 CHUNK = 4096  # entries held at a time
-_WINDOW_BITS = 17
-WINDOW = 1 << _WINDOW_BITS  # entries that are put in order at a time, at some 60 bytes each
+_WINDOW_BITS = 16
+WINDOW = 1 << _WINDOW_BITS  # entries that are put in order at a time, at some 120 bytes each
 
 # Why a file is kept.
 FOREIGN = "foreign"
@@ -90,11 +89,7 @@ def verdict(facts: os.stat_result, rules: Rules) -> str:
     return _DOUBTFUL if rules.incomplete == "abandoned" else INCOMPLETE
 
 
-class Entry(t.NamedTuple):
-    """A name of a directory; ``is_file`` means a regular one, as far as readdir(3) knows."""
-
-    name: str
-    is_file: bool
+Entry = t.Tuple[str, bool]  # a name, and whether it is a regular file, as far as readdir(3) knows
 
 
 def chunks(directory: int) -> t.Iterator[list[Entry]]:
@@ -108,30 +103,30 @@ def chunks(directory: int) -> t.Iterator[list[Entry]]:
                 if not window.order:
                     return
                 for start in range(0, len(window.order), CHUNK):
-                    yield [window.entry(number) for number in window.order[start : start + CHUNK]]
+                    yield window.entries(start, start + CHUNK)
                 del window  # before the next one is made
     finally:
         os.close(own)
 
 
 class _Window:
-    """Entries in little memory: the names in one piece, and of each a number that holds its inode, place and kind."""
+    """Entries in little memory: the names, and of each a number that holds its inode, its place and its kind."""
 
-    def __init__(self, entries: t.Iterable[os.DirEntry[str]]) -> None:
-        packed = bytearray()
-        self._ends = array.array("I", [0])
+    def __init__(self, entries: t.Iterator[os.DirEntry[str]]) -> None:
+        self._names: list[str] = []
         self.order: list[int] = []
-        for place, entry in enumerate(entries):
-            packed += os.fsencode(entry.name)
-            self._ends.append(len(packed))
-            is_file = entry.is_file(follow_symlinks=False)
-            self.order.append((entry.inode() << _WINDOW_BITS | place) << 1 | is_file)
+        for some in iter(lambda: list(itertools.islice(entries, CHUNK)), []):
+            first = len(self._names)
+            self._names += [entry.name for entry in some]
+            self.order += [
+                (entry.inode() << _WINDOW_BITS | place) << 1 | entry.is_file(follow_symlinks=False)
+                for place, entry in enumerate(some, first)
+            ]
         self.order.sort()
-        self._names = bytes(packed)
 
-    def entry(self, number: int) -> Entry:
-        place = number >> 1 & (1 << _WINDOW_BITS) - 1
-        return Entry(os.fsdecode(self._names[self._ends[place] : self._ends[place + 1]]), bool(number & 1))
+    def entries(self, start: int, end: int) -> list[Entry]:
+        names, places = self._names, (1 << _WINDOW_BITS) - 1
+        return [(names[number >> 1 & places], bool(number & 1)) for number in self.order[start:end]]
 
 
 def names(directory: int) -> t.Iterator[list[str]]:
