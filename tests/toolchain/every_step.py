@@ -4,18 +4,19 @@
 
 A set-up that fails ends it; a test that fails does not, so that one run shows all there is to mend. What waits (hosts
 that boot, storms, daemons) runs beside what computes, in two lanes; what is measured runs alone. A step that runs
-beside another says all it has to say at its end, in one piece.
+beside another keeps all it says in a log; what tells of its failures is shown at the end.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import re
 import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -25,7 +26,17 @@ from typing import NamedTuple
 from environments import ROOT, WORK
 
 LOGS = WORK / "test"
-HEARTBEAT = 60.0
+# Seconds between two words on how far a step is; who reads a file of it needs them less often.
+HEARTBEAT = 60.0 if sys.stdout.isatty() else 240.0
+# Of a step that failed, so many lines are shown, and so many characters of each.
+TELLING_LINES = 30
+TELLING_WIDTH = 400
+# What names the place in a log, and what says that something failed there: pytest, ansible, Molecule, linters, make.
+PLACE = re.compile(r"^(PLAY|TASK|HANDLER) \[|Running \S+ > |^={3,} .* ={3,}$|^_{3,} .* _{3,}$")
+TELLING = re.compile(
+    r"^(FAILED|ERROR) (?!- RETRYING)|^E   +\S|^(fatal|failed): \[|^\[?(ERROR|CRITICAL)\b|^make.*\*\*\*|\berror: |"
+    r"^\S+:\d+:\d+: [A-Z]+\d+|^ERROR: |^WARNING: .*treated as"
+)
 
 
 class Step(NamedTuple):
@@ -104,8 +115,6 @@ class Run:
         outcome = Outcome(step, passed, time.monotonic() - begun)
         with self.voice:
             self.outcomes.append(outcome)
-            if log:
-                show(log)
             self.say(f"=== {step.target}: {'passed' if passed else 'FAILED'} in {clock(outcome.seconds)}")
         return passed
 
@@ -140,24 +149,41 @@ class Run:
         failures = [step.target for step, passed, _seconds in self.outcomes if not passed]
         total = clock(time.monotonic() - self.started)
         if failures:
+            for target in failures:
+                show_failures(target)
             print(f"FAILED: {', '.join(failures)} ({total})")
         else:
             print(f"all {len(self.outcomes)} steps passed ({total})")
         return 1 if failures else 0
 
 
-def show(log: Path) -> None:
-    with log.open("rb") as output:
-        shutil.copyfileobj(output, sys.stdout.buffer)
-    sys.stdout.flush()
+def show_failures(target: str) -> None:
+    """The last lines of its log that tell what failed, each below the place where it did."""
+    log = LOGS / f"{target}.log"
+    if not log.exists():
+        return
+    telling: deque[tuple[str, str]] = deque(maxlen=TELLING_LINES)
+    place = shown = ""
+    with log.open(errors="replace") as lines:
+        for line in lines:
+            if TELLING.search(line):
+                telling.append((place, line))
+            elif PLACE.search(line):
+                place = line
+    print(f"--- {target}, from {log.relative_to(ROOT)}:")
+    for place, line in telling or [("", last_line(log))]:
+        if place != shown:
+            print(place.rstrip()[:TELLING_WIDTH])
+            shown = place
+        print(f"    {line.rstrip()[:TELLING_WIDTH]}")
 
 
 def last_line(log: Path) -> str:
     """The last words of a step, as far as they fit into a line."""
     with log.open("rb") as output:
         output.seek(max(0, output.seek(0, os.SEEK_END) - 4096))
-        lines = [line.strip() for line in output.read().decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1][:110] if lines else ""
+        lines = [line.strip() for line in output.read().decode(errors="replace").splitlines()]
+    return next((line[:110] for line in reversed(lines) if line and "RETRYING" not in line), "")
 
 
 def main(make: str) -> int:
