@@ -35,6 +35,7 @@ CONTENDERS = {
     LOOP: ["sh", "-c", f"for i in $({_IDS}); do ipcrm -s $i; done"],
 }
 LOOPS_UP_TO = 10000  # arrays: beyond it the loop takes minutes
+LEFT_FOR = 3.0  # seconds since they were touched: what is leaked lies there for longer
 _NAMESPACES = ("unshare", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
@@ -72,6 +73,7 @@ def _inside(count: int, label: str) -> None:
     """In namespaces that have nothing in them yet."""
     Path("/proc/sys/kernel/sem").write_text("32000 1024000000 500 32000")
     subprocess.run([program("csem"), "make", str(count), str(UID)], check=True)
+    time.sleep(LEFT_FOR)
     started = time.perf_counter()
     done = subprocess.run(CONTENDERS[label], stdout=subprocess.PIPE, text=True, check=True)
     seconds = time.perf_counter() - started

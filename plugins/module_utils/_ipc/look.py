@@ -7,18 +7,26 @@ PRIVATE: may change in any release.
 
 from __future__ import annotations
 
+import collections
+import itertools
+import operator
 import time
 import typing as t
 
 from .._kernel import sysv_ipc
 from .._kernel.errors import Refused
 from .._kernel.processes import ProcessTable
-from .._kernel.sysv_ipc import KINDS, NO_TIME, SEMAPHORES, Calls, Object, Tables, Touch
+from .._kernel.sysv_ipc import KINDS, NO_TIME, SEMAPHORES, Calls, Facts, Object, Tables, Touch, Unseen
 from .._process.selection import Matcher
 from .clock import Clock
 from .people import UNITS, People, Wanted
 from .selection import Selection
 from .verdict import CONTAINER, HIDDEN, HOST, Case, Judge, Verdict, World, shows_strangers
+
+# Seconds: what times in the tables are rounded down to, and as much again for a clock that is being slewed.
+_TOLD_APART = 2.0
+
+_IDENTIFIER, _KEY = operator.attrgetter("id"), operator.attrgetter("key")
 
 
 class Judged(t.NamedTuple):
@@ -46,13 +54,14 @@ class Host(t.NamedTuple):
 
 class Look(t.NamedTuple):
     """``objects`` are all of the host by kind, ``judged`` those that are selected. ``missing``: kinds that the kernel
-    lacks."""
+    lacks; ``began`` is by the wall clock."""
 
     objects: dict[str, list[Object]]
     judged: list[Judged]
     judge: Judge
     people: People
     missing: list[str]
+    began: float
 
     @property
     def world(self) -> World:
@@ -63,30 +72,35 @@ class Look(t.NamedTuple):
         return sum(len(one.members) for one in self.judged)
 
 
-def look(host: Host, selection: Selection, time_budget: float, before: t.Sequence[Judged] = ()) -> Look:
+# By what their lines say: who touched these arrays last.
+Settled = t.Mapping[Facts, t.Mapping[int, Touch]]
+
+
+def look(host: Host, selection: Selection, time_budget: float, settled: Settled | None = None) -> Look:
     """Objects first, then processes: whoever made an object that is seen is older than the list of processes.
 
-    Of what was seen ``before`` and will be looked at once more, only whether it was touched since, if that is enough.
     Raises Refused where the kernel has no System V IPC.
     """
-    deadline = time.monotonic() + time_budget
+    began, deadline = time.time(), time.monotonic() + time_budget
     objects, missing = _objects(host.tables)
-    cases = _cases(host.calls, objects, selection, deadline, _touched(before))
+    cases = _cases(host.calls, objects, selection, deadline, settled or {})
     people = People(host.processes, host.units)
     judge = Judge(_world(people, selection, [case for case, _members in cases]))
     judged = [Judged(case, judge.judge(case), members) for case, members in cases if _is_selected(case, selection)]
-    return Look(objects, judged, judge, people, missing)
+    return Look(objects, judged, judge, people, missing, began)
 
 
-def _touched(judged: t.Sequence[Judged]) -> dict[int, Touch]:
-    """The arrays among them of one semaphore that nobody slept on."""
-    return {
-        member.id: one.case.touch
-        for one in judged
-        if one.case.facts.kind == SEMAPHORES and isinstance(one.case.touch, Touch) and not one.case.touch.waiters
-        for member in one.members
-        if len(one.case.touch.pids) == 1
-    }
+def settled(judged: t.Iterable[Judged], seen: Look) -> Settled:
+    """Arrays of one semaphore whose line in the table tells of any touch since that look: each touch writes its second
+    there (semop(2), semctl(2)), and the last one was before the look. They need not be asked again."""
+    found: dict[Facts, dict[int, Touch]] = collections.defaultdict(dict)
+    for case, _verdict, members in judged:
+        touch = case.touch
+        if case.facts.nsems != 1 or not isinstance(touch, Touch) or touch.pids[0] <= 0 or touch.waiters:
+            continue
+        if not seen.world.clock.step and case.last_touch < seen.began - _TOLD_APART:
+            found[case.facts].update(dict.fromkeys(map(_IDENTIFIER, members), touch))
+    return found
 
 
 def _objects(tables: Tables) -> tuple[dict[str, list[Object]], list[str]]:
@@ -105,27 +119,59 @@ def _cases(
     objects: dict[str, list[Object]],
     selection: Selection,
     deadline: float,
-    before: t.Mapping[int, Touch],
+    settled: Settled,
 ) -> list[tuple[Case, list[Object]]]:
     """All objects, those that are alike together. Those that are not selected tell who uses what."""
-    parts: tuple[list[Object], list[Object]] = ([], [])
-    for array in objects[SEMAPHORES]:
-        parts[not selection.selects(array)].append(array)
-    touches = {**calls.touches(parts[0], deadline, before), **calls.touches(parts[1], deadline)}
     by_names = bool(selection.ids or selection.keys)
-    cases: dict[tuple[int, int, bool, bool], tuple[Case, list[Object]]] = {}
-    named_in_table: dict[tuple[int, ...], Touch] = {}
-    for kind, table in objects.items():
-        for found in table:
-            facts = found.facts
-            told = facts.pids if kind != SEMAPHORES else None
-            touch = touches[found.id] if told is None else named_in_table.setdefault(told, Touch(told))
-            is_named = by_names and selection.names(found)
-            alike = (id(facts), id(touch), found.key == 0, is_named)
-            if alike not in cases:
-                cases[alike] = (Case(facts, touch, found.key == 0, is_named), [])
-            cases[alike][1].append(found)
-    return list(cases.values())
+    groups = [group for table in objects.values() for group in _by_facts(table)]
+    touches: dict[int, Touch | Unseen] = {}
+    meant: list[Object] = []
+    others: list[Object] = []
+    for group in groups:
+        facts = group[0].facts
+        if facts.kind == SEMAPHORES:
+            known = settled.get(facts, {})
+            asked = [array for array in group if array.id not in known]
+            touches.update(known)
+            if by_names:
+                meant += filter(selection.selects, asked)
+                others += itertools.filterfalse(selection.selects, asked)
+            else:
+                (meant if selection.selects_facts(facts) else others).extend(asked)
+    touches.update(calls.touches(meant, deadline))
+    touches.update(calls.touches(others, deadline))
+    return [
+        case
+        for group in groups
+        for case in _split(
+            group,
+            touches if group[0].facts.kind == SEMAPHORES else {},
+            selection.names if by_names else None,
+        )
+    ]
+
+
+def _split(
+    group: t.Sequence[Object], touches: t.Mapping[int, Touch | Unseen], names: t.Callable[[Object], bool] | None
+) -> t.Iterator[tuple[Case, list[Object]]]:
+    """Objects that say the same, by what else tells them apart: who touched them, whether they have a key, and whether
+    the user ``names`` them."""
+    facts = group[0].facts
+    named_in_table = Touch(facts.pids)
+    told = map(touches.get, map(_IDENTIFIER, group), itertools.repeat(named_in_table))
+    alike: dict[tuple[int, bool, bool], list[Object]] = collections.defaultdict(list)
+    privates = map((0).__eq__, map(_KEY, group))
+    for how, found in zip(zip(map(id, told), privates, map(names, group) if names else itertools.repeat(False)), group):
+        alike[how].append(found)
+    for (_touch, is_private, is_named), members in alike.items():
+        yield Case(facts, touches.get(members[0].id, named_in_table), is_private, is_named), members
+
+
+def _by_facts(table: t.Sequence[Object]) -> t.Iterable[list[Object]]:
+    groups: dict[int, list[Object]] = collections.defaultdict(list)
+    for found in table:
+        groups[id(found.facts)].append(found)
+    return groups.values()
 
 
 def _is_selected(case: Case, selection: Selection) -> bool:

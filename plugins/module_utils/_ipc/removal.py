@@ -15,9 +15,9 @@ import typing as t
 
 from .._kernel import sysv_ipc
 from .._kernel.errors import Refused
-from .._kernel.sysv_ipc import GONE, SEMAPHORES, SHARED_MEMORY, Object, Touch
+from .._kernel.sysv_ipc import GONE, SEMAPHORES, SHARED_MEMORY, TOUCHED, Object, Touch
 from . import report
-from .look import Host, Judged, Look, look
+from .look import Host, Judged, Look, Settled, look, settled
 from .report import MOST_LISTED, Describer
 from .selection import Selection
 from .verdict import IN_USE, Case
@@ -98,15 +98,17 @@ def _spared(one: Judged, options: Options, now: float) -> str | None:
 
 def confirm(first: Plan, second: t.Iterable[Judged], options: Options, now: float) -> Plan:
     """What goes by the first look and by the second, unchanged in between. Pure."""
-    again = {(one.case.facts.kind, member.id): one for one in second for member in one.members}
+    again: dict[str, dict[int, Judged]] = {kind: {} for kind in sysv_ipc.KINDS}
+    for one in second:
+        again[one.case.facts.kind].update(dict.fromkeys((member.id for member in one.members), one))
     doomed: list[Judged] = []
     kept = list(first.kept)
     vanished = first.vanished
     for one in first.doomed:
-        kind = one.case.facts.kind
+        listed = again[one.case.facts.kind]
         met: dict[int, tuple[Judged | None, list[Object]]] = {}
         for member in one.members:
-            found = again.get((kind, member.id))
+            found = listed.get(member.id)
             met.setdefault(id(found), (found, []))[1].append(member)
         for found, members in met.values():
             if found is None or found.case.touch is GONE:
@@ -181,7 +183,9 @@ class Removal:
             )
         if self.plan.doomed:
             time.sleep(options.observe)
-            self.seen = self._look(() if options.check_mode else self.plan.doomed)
+            # Each is looked at once more before it goes; a run that only checks has to do it here.
+            known = None if options.check_mode else settled(self.plan.doomed, self.seen)
+            self.seen = self._look(known)
             self.plan = confirm(self.plan, self.seen.judged, options, self.seen.world.clock.now)
         if options.check_mode:
             self.removed = self.plan.doomed
@@ -194,8 +198,8 @@ class Removal:
             )
         return ""
 
-    def _look(self, before: t.Sequence[Judged] = ()) -> Look:
-        return look(self.host, self.options.selection, self.options.time_budget, before)
+    def _look(self, known: Settled | None = None) -> Look:
+        return look(self.host, self.options.selection, self.options.time_budget, known)
 
     def _apply(self) -> None:
         first = [member.id for one in self.plan.doomed for member in one.members[:_PORTION]][:_PORTION]
@@ -213,33 +217,37 @@ class Removal:
     def _remove(self, case: Case, members: t.Sequence[Object], fates: dict[str | None, list[Object]]) -> None:
         """Each after one more look at it: at an array itself, at the table for the others. The fate of what was removed
         is None."""
-        for member, reason in zip(members, self._last_looks(case, members)):
-            fate = reason
-            if fate is None:
-                problem = self.host.calls.remove(member)
-                if problem in (errno.EIDRM, errno.EINVAL):
-                    fate = _VANISHED
-                elif problem:
-                    self.refused += 1
-                    fate = f"the kernel refused to remove it ({os.strerror(problem)})"
-            fates.setdefault(fate, []).append(member)
-
-    def _last_looks(self, case: Case, members: t.Sequence[Object]) -> t.Iterator[str | None]:
-        """Of each object, when its turn comes, why it must not go after all; None where it may."""
-        calls, kind = self.host.calls, case.facts.kind
-        if kind == SEMAPHORES:
-            for member, is_untouched in zip(members, calls.untouched(members, t.cast(Touch, case.touch))):
-                if is_untouched:
-                    yield None
-                else:
-                    yield _VANISHED if calls.is_gone(member) else CHANGED_AT_LAST
+        if case.facts.kind == SEMAPHORES:
+            problems = self.host.calls.remove_untouched(members, t.cast(Touch, case.touch))
+        else:
+            problems = self._remove_unmoved(case, members)
+        if not any(problems):
+            fates.setdefault(None, []).extend(members)
             return
-        now = {found.id: found.facts.trace for found in self.host.tables.read(kind) or ()}
+        for member, problem in zip(members, problems):
+            fates.setdefault(self._fate(problem), []).append(member)
+
+    def _remove_unmoved(self, case: Case, members: t.Sequence[Object]) -> list[int]:
+        now = {found.id: found.facts.trace for found in self.host.tables.read(case.facts.kind) or ()}
+        problems = []
         for member in members:
             if member.id not in now:
-                yield _VANISHED
+                problems.append(errno.EIDRM)
+            elif now[member.id] != case.facts.trace:
+                problems.append(TOUCHED)
             else:
-                yield None if now[member.id] == case.facts.trace else CHANGED_AT_LAST
+                problems.append(self.host.calls.remove(member))
+        return problems
+
+    def _fate(self, problem: int) -> str | None:
+        if not problem:
+            return None
+        if problem in (errno.EIDRM, errno.EINVAL):
+            return _VANISHED
+        if problem == TOUCHED:
+            return CHANGED_AT_LAST
+        self.refused += 1
+        return f"the kernel refused to remove it ({os.strerror(problem)})"
 
     def render(self, elapsed: float) -> dict[str, t.Any]:
         options, describer = self.options, Describer(self.seen)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import re
 import time
 import typing as t
 
@@ -83,6 +84,8 @@ DENIED = Unseen("it may not be read by this user")
 CHANGED = Unseen("it changed while it was looked at")
 NO_TIME = Unseen("the time budget ended before it was looked at")
 
+TOUCHED = -1  # beside the numbers of errors
+
 
 def _array(f: list[bytes], at: dict[bytes, int], trace: bytes) -> Facts:
     return Facts(
@@ -108,6 +111,7 @@ def _queue(f: list[bytes], at: dict[bytes, int], trace: bytes) -> Facts:
     )  # fmt: skip
 
 
+_LINE = re.compile(rb"^ *(-?\d+) +(\d+) +(.*)$", re.MULTILINE)
 _Parser = t.Callable[[t.List[bytes], t.Dict[bytes, int], bytes], Facts]
 _TABLES: dict[str, tuple[str, bytes, _Parser]] = {
     SEMAPHORES: ("sem", b"semid", _array),
@@ -145,22 +149,24 @@ class Tables:
 
     def parse(self, kind: str, raw: bytes) -> list[Object]:
         """Columns are known by their names, since kernels add some; key and identifier are the first two in all."""
-        lines = raw.split(b"\n")
+        heading, _newline, body = raw.partition(b"\n")
         _file, identifier, parser = _TABLES[kind]
-        columns = lines[0].split()
+        columns = heading.split()
         if columns[:2] != [b"key", identifier]:
             raise ValueError(f"it begins with {columns[:2]}")
+        lines = _LINE.findall(body)
+        if len(lines) != len(body.splitlines()):
+            raise ValueError("a line of it does not begin with two numbers")
+        if not lines:
+            return []
         at = {column: number for number, column in enumerate(columns[2:])}
+        keys, ids, traces = zip(*lines)
         known = self._known
-        found = []
-        for line in lines[1:]:
-            if line:
-                key, number, rest = line.split(None, 2)
-                facts = known.get((kind, rest))
-                if facts is None:
-                    facts = known[kind, rest] = parser(rest.split(), at, rest)
-                found.append(Object(int(number), int(key), facts))
-        return found
+        for trace in set(traces):
+            if (kind, trace) not in known:
+                known[kind, trace] = parser(trace.split(), at, trace)
+        facts = map(known.__getitem__, zip(itertools.repeat(kind), traces))
+        return list(map(Object._make, zip(map(int, ids), map(int, keys), facts)))
 
 
 _SETTINGS = {"sem": ("SEMMSL", "SEMMNS", "SEMOPM", "SEMMNI"), **{
@@ -219,32 +225,19 @@ class Calls:
 
     # --- looking ---
 
-    def touches(
-        self, arrays: t.Sequence[Object], deadline: float = float("inf"), before: t.Mapping[int, Touch] | None = None
-    ) -> dict[int, Touch | Unseen]:
-        """By identifier; equal ones are one. Past the deadline (monotonic seconds) the rest is `NO_TIME`.
-
-        Of those that were looked at ``before`` and will be once more, only whether somebody touched them since.
-        """
-        found: dict[int, Touch | Unseen] = self._unmoved(before or {})
-        singles = [array.id for array in arrays if array.facts.nsems == 1 and array.id not in found]
+    def touches(self, arrays: t.Sequence[Object], deadline: float = float("inf")) -> dict[int, Touch | Unseen]:
+        """By identifier; equal ones are one. Past the deadline (monotonic seconds) the rest is `NO_TIME`."""
+        found: dict[int, Touch | Unseen] = {}
+        singles = [array.id for array in arrays if array.facts.nsems == 1]
         for start in range(0, len(singles), _PORTION):
             if time.monotonic() > deadline:
+                found.update(dict.fromkeys(singles[start:], NO_TIME))
                 break
             found.update(self._singles(singles[start : start + _PORTION]))
         for array in arrays:
             if array.facts.nsems != 1:
                 found[array.id] = self._many(array, deadline)
-        if len(found) < len(arrays):
-            found.update((array.id, NO_TIME) for array in arrays if array.id not in found)
         return found
-
-    def _unmoved(self, before: t.Mapping[int, Touch]) -> dict[int, Touch | Unseen]:
-        """Those arrays of one semaphore that the same process was the last to touch. 0 stands for many."""
-        touchers = map(self._ask, before, itertools.repeat(0), itertools.repeat(_GETPID))
-        return {
-            number: touch for (number, touch), pid in zip(before.items(), touchers) if pid > 0 and touch.pids == (pid,)
-        }
 
     def _singles(self, ids: t.Sequence[int]) -> dict[int, Touch | Unseen]:
         """Arrays of one semaphore, as most are: the loops are left to the interpreter."""
@@ -256,11 +249,12 @@ class Calls:
             answers = [
                 answer if answer[0] else (*answer, self._ask(ids[at], 0, _GETVAL)) for at, answer in enumerate(answers)
             ]
-        for answer in set(answers) - self._known.keys():
+        different = set(answers)
+        for answer in different - self._known.keys():
             pid, sleepers, zero_sleepers, *values = answer
             self._known[answer] = Touch((pid,), sleepers + zero_sleepers, *values)
         found: dict[int, Touch | Unseen] = dict(zip(ids, map(self._known.__getitem__, answers)))
-        if -1 in itertools.chain.from_iterable(answers):
+        if -1 in itertools.chain.from_iterable(different):
             found.update((ids[at], self._unseen(ids[at])) for at, answer in enumerate(answers) if -1 in answer)
         return found
 
@@ -282,26 +276,6 @@ class Calls:
             return self._unseen(identifier)
         return Touch(tuple(pids), waiters, values.raw)
 
-    def untouched(self, arrays: t.Sequence[Object], touch: Touch) -> t.Iterator[bool]:
-        """Of each array whether it still is as it was. Each is looked at when its turn comes, and not before."""
-        if len(touch.pids) != 1:
-            return (self._is_untouched(array, touch) for array in arrays)
-        ids, zero, what = [array.id for array in arrays], itertools.repeat(0), itertools.repeat
-        now = zip(*(map(self._ask, ids, zero, what(number)) for number in (_GETPID, _GETNCNT, _GETZCNT)))
-        return map((touch.pids[0], 0, 0).__eq__, now)
-
-    def _is_untouched(self, array: Object, touch: Touch) -> bool:
-        call = self._ask
-        for number, pid in enumerate(touch.pids):
-            if call(array.id, number, _GETPID) != pid:
-                return False
-            if call(array.id, number, _GETNCNT) + call(array.id, number, _GETZCNT):
-                return False
-        return True
-
-    def is_gone(self, array: Object) -> bool:
-        return self._unseen(array.id) is GONE
-
     def _unseen(self, identifier: int) -> Unseen:
         """Ask again for the reason: the answer may be many calls ago."""
         if self._semctl(identifier, 0, _GETPID) >= 0:
@@ -310,12 +284,45 @@ class Calls:
 
     # --- removing ---
 
+    def remove_untouched(self, arrays: t.Sequence[Object], touch: Touch) -> list[int]:
+        """Each is looked at once more when its turn comes, and removed at once if it still is as it was.
+
+        Of each 0, or why it was not removed: `TOUCHED`, or an error as of `remove`.
+        """
+        ids = [array.id for array in arrays]
+        looks, untouched = itertools.tee(self._untouched(ids, touch))
+        answers = iter(
+            [*map(self._ask, itertools.compress(ids, looks), itertools.repeat(0), itertools.repeat(_IPC_RMID))]
+        )
+        return [
+            (0 if next(answers) >= 0 else self.remove(array)) if is_untouched else self._why_touched(array.id)
+            for array, is_untouched in zip(arrays, untouched)
+        ]
+
+    def _untouched(self, ids: t.Sequence[int], touch: Touch) -> t.Iterator[bool]:
+        """Of each array whether it still is as it was, not before it is asked for."""
+        if len(touch.pids) != 1:
+            return (self._is_untouched(number, touch) for number in ids)
+        zero, what = itertools.repeat(0), itertools.repeat
+        now = zip(*(map(self._ask, ids, zero, what(number)) for number in (_GETPID, _GETNCNT, _GETZCNT)))
+        return map((touch.pids[0], 0, 0).__eq__, now)
+
+    def _is_untouched(self, identifier: int, touch: Touch) -> bool:
+        call = self._ask
+        for number, pid in enumerate(touch.pids):
+            if call(identifier, number, _GETPID) != pid:
+                return False
+            if call(identifier, number, _GETNCNT) + call(identifier, number, _GETZCNT):
+                return False
+        return True
+
+    def _why_touched(self, identifier: int) -> int:
+        return errno.EIDRM if self._unseen(identifier) is GONE else TOUCHED
+
     def remove(self, found: Object) -> int:
         """0, or the error: EIDRM and EINVAL mean that it was gone before, EPERM that it is neither ours nor root's."""
         if found.facts.kind == SEMAPHORES:
-            if self._ask(found.id, 0, _IPC_RMID) >= 0:
-                return 0
-            done = self._semctl(found.id, 0, _IPC_RMID)  # once more, for the reason
+            done = self._semctl(found.id, 0, _IPC_RMID)
         else:
             done = (self._shmctl if found.facts.kind == SHARED_MEMORY else self._msgctl)(found.id, _IPC_RMID, None)
         return 0 if done >= 0 else int(self._ctypes.get_errno())

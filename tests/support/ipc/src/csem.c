@@ -3,8 +3,8 @@
  *
  * csem make COUNT UID: that many arrays, made by a hundred processes that are dead at the end.
  * csem once UID: removes that user's arrays whose last toucher is dead and on which nobody sleeps.
- * csem looks UID: the same with the system calls that sysv_ipc makes: a look at objects and processes, one more at who
- * touched them since, and a last one at each array before it is removed.
+ * csem looks UID: the same with the system calls that sysv_ipc makes: a look at objects and processes, one more at both
+ * but for the arrays that are looked at once more anyhow, each right before it is removed.
  */
 
 #include <dirent.h>
@@ -97,13 +97,16 @@ static void processes(void)
     closedir(proc);
 }
 
-static int look(struct array *found, unsigned uid, int whole)
+static int look(struct array *found, unsigned uid, const struct array *before)
 {
     int count = table(found, uid);
     for (int at = 0; at < count; at++) {
-        found[at].pid = semctl(found[at].id, 0, GETPID);
-        if (found[at].pid > 0 && !whole)
+        if (before != NULL && before[at].pid > 0 && before[at].id == found[at].id &&
+            before[at].used == found[at].used && before[at].changed == found[at].changed) {
+            found[at].pid = before[at].pid;
             continue;
+        }
+        found[at].pid = semctl(found[at].id, 0, GETPID);
         if (found[at].pid == 0)
             found[at].value = semctl(found[at].id, 0, GETVAL);
         if (sleepers(found[at].id) > 0)
@@ -131,7 +134,7 @@ int main(int count, char **words)
                 removed += semctl(first[at].id, 0, IPC_RMID) == 0;
         }
     } else {
-        int all = look(first, uid, 1), again = look(second, uid, 0);
+        int all = look(first, uid, NULL), again = look(second, uid, first);
         for (int at = 0; at < all && at < again; at++) {
             struct array *one = &second[at];
             if (memcmp(one, &first[at], sizeof *one) != 0 || one->pid <= 0 || alive[one->pid])

@@ -170,6 +170,34 @@ class TestArrays:
             assert [entry["id"] for entry in result["kept"]] == [moving]
             assert "it changed" in result["kept"][0]["reason"]
 
+    def test_one_that_is_touched_meanwhile_tells_of_the_others(self) -> None:
+        """Long after anybody used them: an old daemon of another user turns out to be one who does."""
+
+        def work() -> t.Any:
+            trigger, first = 0, 1  # in a namespace of its own, arrays are counted from 0
+            assert arrays.array(value=0) == trigger
+
+            def life() -> None:
+                arrays.operate(trigger, -1)
+                arrays.operate(first, 1)
+                time.sleep(60)
+
+            with sleeping(b"hc-daemon", life=life):
+                made = [left_behind(lambda: arrays.array(value=1)) for _one in range(2)]
+                assert made[0] == first
+                time.sleep(4.2)
+
+                def happen(_seconds: float) -> None:
+                    arrays.operate(trigger, 1)
+                    time.sleep(0.3)
+
+                removal.time = Moment(happen)  # type: ignore[attr-defined, assignment]
+                return made, remove(), ids()
+
+        made, result, after = in_namespace(work)
+        assert after == [0, *made]
+        assert result["removed"] == []
+
     def test_one_made_meanwhile_stays(self) -> None:
         def work() -> t.Any:
             left_behind(lambda: arrays.array(value=1))

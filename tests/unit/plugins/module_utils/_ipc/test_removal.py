@@ -8,7 +8,9 @@ import typing as t
 
 import pytest
 
-from ansible_collections.hostcare.remediation.plugins.module_utils._ipc.look import Judged
+from ansible_collections.hostcare.remediation.plugins.module_utils._ipc.clock import Clock
+from ansible_collections.hostcare.remediation.plugins.module_utils._ipc.look import Judged, Look, settled
+from ansible_collections.hostcare.remediation.plugins.module_utils._ipc.people import People
 from ansible_collections.hostcare.remediation.plugins.module_utils._ipc.removal import (
     CHANGED_BETWEEN,
     Options,
@@ -18,8 +20,9 @@ from ansible_collections.hostcare.remediation.plugins.module_utils._ipc.removal 
     plan,
 )
 from ansible_collections.hostcare.remediation.plugins.module_utils._ipc.selection import Selection
-from ansible_collections.hostcare.remediation.plugins.module_utils._ipc.verdict import Case, Verdict
+from ansible_collections.hostcare.remediation.plugins.module_utils._ipc.verdict import Case, Judge, Verdict, World
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.errors import Refused
+from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.processes import ProcessTable
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.sysv_ipc import (
     GONE,
     MESSAGE_QUEUES,
@@ -129,6 +132,33 @@ class TestConfirm:
         first = plan([judged(ids=[1]), judged("unknown", [9])], ASKED, NOW)
         found = confirm(first, [judged(ids=[1]), judged(ids=[9])], ASKED, NOW)
         assert (goes(found), stays(found)) == ([1], {9: ""})
+
+
+class TestSettled:
+    """What the second look need not ask an array for, since its line in the table would tell."""
+
+    @pytest.mark.parametrize(
+        "one,step,is_settled",
+        [
+            (judged(), 0.0, True),
+            (judged(used=int(NOW) - 3), 0.0, True),
+            (judged(used=int(NOW) - 1), 0.0, False),
+            (judged(ctime=int(NOW) - 1), 0.0, False),
+            (judged(used=int(NOW) + 9), 0.0, False),
+            (judged(), 5.0, False),
+            (judged(touch=Touch((0,), values=1)), 0.0, False),
+            (judged(touch=Touch((42,), waiters=1)), 0.0, False),
+            (judged(touch=Touch((42, 42)), nsems=2), 0.0, False),
+            (judged(touch=GONE), 0.0, False),
+            (judged(kind=MESSAGE_QUEUES), 0.0, False),
+        ],
+    )
+    def test_table(self, one: Judged, step: float, is_settled: bool) -> None:
+        facts = one.case.facts._replace(nsems=one.case.facts.nsems or one.case.facts.kind == SEMAPHORES)
+        one = one._replace(case=one.case._replace(facts=facts))
+        judge = Judge(World({}, Clock(0.0, NOW, step)))
+        seen = Look({}, [], judge, People(ProcessTable()), [], began=NOW)
+        assert settled([one], seen) == ({facts: {1: one.case.touch}} if is_settled else {})
 
 
 @pytest.mark.parametrize(

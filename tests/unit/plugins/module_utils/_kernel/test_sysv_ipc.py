@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import errno
 import os
-import signal
 import time
 import typing as t
 from pathlib import Path
@@ -27,6 +27,7 @@ from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.sysv_
     NO_TIME,
     SEMAPHORES,
     SHARED_MEMORY,
+    TOUCHED,
     Calls,
     Object,
     Tables,
@@ -176,27 +177,6 @@ class TestCalls:
         assert complete
         assert len(pids) == 1
 
-    def test_what_was_touched_since(self) -> None:
-        """One that was not is told by the process alone; one that was, and one without a number, are looked at anew."""
-
-        def work() -> t.Any:
-            still, touched, gone = (arrays.array(value=1) for _number in range(3))
-            unknown = arrays.array()  # touched by nobody
-            calls, listed = Calls(), list(seen().values())
-            before = t.cast("dict[int, Touch]", calls.touches(listed))
-            with sleeping(life=lambda: (arrays.operate(touched, 1), signal.pause())):
-                wait_for(lambda: touch_of(touched) != before[touched], "the child touches one")
-                arrays.remove(gone)
-                after = calls.touches(listed, before=before)
-            return (
-                after[still] is before[still],
-                after[touched] == before[touched],
-                after[gone] is GONE,
-                after[unknown] == before[unknown],
-            )
-
-        assert in_namespace(work, "250 32000 32 32000") == (True, False, True, True)
-
     def test_time_that_is_over(self) -> None:
         def work() -> t.Any:
             single, many = arrays.array(), arrays.array(3)
@@ -214,11 +194,10 @@ class TestCalls:
             calls = Calls()
             found = calls.touches(list(listed.values()))
             again = [calls.remove(listed[number]) for number in made]
-            return [found[number] is GONE for number in made], calls.is_gone(listed[made[0]]), again
+            return [found[number] is GONE for number in made], again
 
-        vanished, is_gone, again = in_namespace(work)
+        vanished, again = in_namespace(work)
         assert vanished == [True, True, False]
-        assert is_gone
         assert [number in (errno.EINVAL, errno.EIDRM) for number in again] == [True, True, False]
 
     def test_an_identifier_is_not_given_again_at_once(self) -> None:
@@ -246,36 +225,47 @@ class TestCalls:
         assert in_namespace(work) == ([True, True], errno.EPERM)
 
     @pytest.mark.parametrize("nsems", [1, 2])
-    def test_whether_it_is_as_it_was(self, nsems: int) -> None:
+    def test_removed_if_it_is_as_it_was(self, nsems: int) -> None:
         def work() -> t.Any:
-            number = arrays.array(nsems, value=1)
-            calls, listed = Calls(), seen()[number]
-            before = calls.touches([listed])[number]
+            touched, same = arrays.array(nsems, value=1), arrays.array(nsems, value=1)
+            calls, table = Calls(), seen()
+            listed = [table[touched], table[same]]
+            before = calls.touches(listed)[touched]
             assert isinstance(before, Touch)
-            same = list(calls.untouched([listed], before))
-            with sleeping(b"other", life=lambda: arrays.operate(number, 1, nsems - 1) or time.sleep(60)):
-                wait_for(lambda: touch_of(number).pids != before.pids, "the child touches it")
-                touched = list(calls.untouched([listed], before))
-            return same, touched, calls.is_gone(listed), calls._unseen(number) is CHANGED
+            with sleeping(b"other", life=lambda: arrays.operate(touched, 1, nsems - 1) or time.sleep(60)):
+                wait_for(lambda: touch_of(touched).pids != before.pids, "the child touches it")
+                done = calls.remove_untouched(listed, before)
+            return done, list(seen()) == [touched], calls._unseen(touched) is CHANGED
 
-        assert in_namespace(work) == ([True], [False], False, True)
+        assert in_namespace(work) == ([TOUCHED, 0], True, True)
 
     @pytest.mark.parametrize("nsems", [1, 2])
     def test_each_is_looked_at_when_its_turn_comes(self, nsems: int) -> None:
+        """While the first is removed, one after it is removed by somebody else, and one is slept on."""
+
         def work() -> t.Any:
             made = [arrays.array(nsems, value=1) for _one in range(4)]
             calls, table = Calls(), seen()
             listed = [table[number] for number in made]
             touch = calls.touches(listed)[made[0]]
             assert isinstance(touch, Touch)
-            turns = calls.untouched(listed, touch)
-            first = next(turns)
-            calls.remove(listed[2])
-            with sleeping(b"waiter", life=lambda: arrays.operate(made[3], -2, nsems - 1)):
-                wait_for(lambda: touch_of(made[3]).waiters, "the child sleeps on it")
-                return [first, *turns]
+            with contextlib.ExitStack() as at_the_end:
 
-        assert in_namespace(work) == [True, True, False, False]
+                def ask(identifier: int, number: int, what: int) -> int:
+                    answer = int(kernel(identifier, number, what))
+                    if what == sysv_ipc._IPC_RMID and identifier == made[0]:
+                        arrays.remove(made[2])
+                        waiter = sleeping(b"waiter", life=lambda: arrays.operate(made[3], -2, nsems - 1))
+                        at_the_end.enter_context(waiter)
+                        wait_for(lambda: touch_of(made[3]).waiters, "the child sleeps on it")
+                    return answer
+
+                kernel, calls._ask = calls._ask, ask
+                return calls.remove_untouched(listed, touch)
+
+        first, second, gone, slept_on = in_namespace(work)
+        assert (first, second, slept_on) == (0, 0, TOUCHED)
+        assert gone in (errno.EINVAL, errno.EIDRM)
 
     def test_removing(self) -> None:
         def work() -> t.Any:
