@@ -355,9 +355,9 @@ def options_of(module: AnsibleModule) -> remedy.Options:
     given = module.params
     for path in given["paths"] or []:
         if not path.startswith("/"):
-            raise Refused(f"paths: {path} is not an absolute path.")
+            raise Refused(f"paths: {path} is not an absolute path: give one, such as /etc/cron.d/jobs.")
     if given["state"] == "present" and given["mailto"] is None:  # null counts as given to required_if
-        raise Refused('mailto is null, which state=present cannot set: nobody is "".')
+        raise Refused('mailto is null, which state=present cannot set: give "" for nobody, or state=absent.')
     return remedy.Options(
         state=given["state"],
         value=remedy.value_of(given["mailto"]),

@@ -228,7 +228,8 @@ class ActionModule(ActionBase):
             if connection_failed and _session.STARTED in said:
                 raise AnsibleConnectionFailure(
                     f"{self._host} had started {self._task.action} when the session ended without an answer: "
-                    f"{_session.reason(said)}. It may have acted, so it is not sent again."
+                    f"{_session.reason(said)}. It may have acted, so it is not sent again: look with check_mode, and "
+                    "run it again."
                 ) from error
             raise
         core: t.Any = self
@@ -264,8 +265,8 @@ class ActionModule(ActionBase):
         except _standby.Lost as loss:
             raise AnsibleConnectionFailure(
                 f"the standby of {self._host} had been given {self._task.action} when it ended without an answer: "
-                f"{loss}. It may have acted, so it is not sent again. Systemd starts the standby again as soon as "
-                "there is a process slot."
+                f"{loss}. It may have acted, so it is not sent again: look with check_mode, and run it again. Systemd "
+                "starts the standby anew as soon as there is a process slot."
             ) from loss
         if answer.overdue and not answer.stdout.strip():
             raise AnsibleActionFail(

@@ -93,9 +93,9 @@ def load(path: str, root: str = "/") -> list[Kept]:
             raise Unsafe(reason)
         return _unpack(found.raw)
     except Unsafe as unsafe:
-        raise Refused(f"{path} is not trusted: {unsafe}.") from None
+        raise Refused(f"{path} is not trusted: {unsafe}. Name another copy, or restore by hand (tar -xpf).") from None
     except OSError as error:
-        raise Refused(f"{path} cannot be read ({error.strerror}).") from None
+        raise Refused(f"{path} cannot be read ({error.strerror}): correct backup_file, or run as root.") from None
     except (tarfile.TarError, ValueError, EOFError):
         raise Refused(f"{path} is damaged, or is no backup of this module: restore it by hand (tar -xpf).") from None
 
@@ -137,7 +137,7 @@ def _write(content: bytes, directory: str, root: str) -> str:
     try:
         spot = filesystems.locate(f"{directory}/{name}", root)
     except Unsafe as unsafe:
-        raise Refused(f"backup_directory {directory} is not trusted: {unsafe}.") from None
+        raise Refused(f"backup_directory {directory} is not trusted: {unsafe}. Name one of root alone.") from None
     draft = f".{name}"
     with spot:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

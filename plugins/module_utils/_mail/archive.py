@@ -73,7 +73,7 @@ def place(path: str, make: bool) -> Place:
     path = os.path.normpath(path)
     parent, name = os.path.split(path)
     if not path.startswith("/") or not name:
-        raise Refused(f"archive: {text(path)!r} is not the absolute path of a directory.")
+        raise Refused(f"archive: {text(path)!r} is not the absolute path of a directory: correct it.")
     try:
         above = open_trusted(parent, "archive")
         try:

@@ -175,7 +175,7 @@ def _of(directory: str) -> _Parameters | None:
 
 def _directory(path: str, what: str) -> str:
     if not path.startswith("/") or "\0" in path or os.path.normpath(path) == "/":
-        raise Refused(f"{what}: {path!r} is not the absolute path of a queue directory.")
+        raise Refused(f"{what}: {path!r} is not the absolute path of a queue directory: correct it.")
     return os.path.normpath(path)
 
 

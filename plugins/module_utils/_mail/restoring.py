@@ -40,7 +40,7 @@ class Restore:
         self.report = report
         directory, self.name = os.path.split(self.path)
         if not self.path.startswith("/") or not self.name:
-            raise Refused(f"from_archive: {text(path)!r} is not the absolute path of an archive.")
+            raise Refused(f"from_archive: {text(path)!r} is not the absolute path of an archive: correct it.")
         self.staging = staging_of(path)
         try:
             self.directory = open_trusted(directory, "from_archive")
@@ -93,11 +93,14 @@ class Restore:
                 return None
             raise Refused(f"from_archive: {text(self.path)} does not exist: correct the path.") from None
         except OSError as error:
-            raise Refused(f"from_archive: {text(self.path)} cannot be read ({error.strerror}).") from None
+            raise Refused(f"from_archive: {text(self.path)} cannot be read ({error.strerror}): run as root.") from None
         facts = os.fstat(fd)
         if not stat.S_ISREG(facts.st_mode) or facts.st_uid not in (0, os.geteuid()) or facts.st_mode & 0o022:
             os.close(fd)
-            raise Refused(f"from_archive: {text(self.path)} is no file that only root may have written: not taken.")
+            raise Refused(
+                f"from_archive: {text(self.path)} is no file that only root may have written: not taken. Have a look "
+                "what is in it, then mend that (chown root, chmod go-w)."
+            )
         return fd
 
     def _count(self, fd: int, maildrop: int | None) -> int:
@@ -105,7 +108,8 @@ class Restore:
             return sum(1 for member in archive.members(fd) if not _is_there(maildrop, member))
         except (OSError, *archive.DAMAGES) as error:
             raise Refused(
-                f"from_archive: {text(self.path)} is damaged or no archive of this module ({error})."
+                f"from_archive: {text(self.path)} is damaged or no archive of this module ({error}): nothing was put "
+                "back. Give another copy of it."
             ) from None
         finally:
             os.close(fd)
