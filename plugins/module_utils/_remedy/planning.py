@@ -109,7 +109,7 @@ def _hold(snapshot: Snapshot, request: Request) -> Plan:
         reason = _exhausted_reason(snapshot, allowance, request)
         return Plan("exhausted", reason, holder, spent, write_budget=damaged and bool(spent))
     claim = Claim(request.remedy, request.owner, now)
-    reason = f"taken over from {describe(holder, now)}, which is stale" if holder else "taken, nobody held it"
+    reason = _taken_over_reason(holder, now, request) if holder else "taken, nobody held it"
     return Plan("taken", reason, claim, (*spent, claim), write_lock=True, write_budget=True)
 
 
@@ -129,6 +129,12 @@ def _release(snapshot: Snapshot, request: Request) -> Plan:
 
 def _is_own(holder: Claim, request: Request) -> bool:
     return (holder.owner, holder.remedy) == (request.owner, request.remedy)
+
+
+def _taken_over_reason(holder: Claim, now: Moment, request: Request) -> str:
+    goes_on = holder.remedy == request.remedy
+    rest = "this one does what is left" if goes_on else f"run {holder.remedy} again, too: it may have stopped half-way"
+    return f"taken over from {describe(holder, now)}, which is stale. That run was cut off; {rest}."
 
 
 def _busy_reason(snapshot: Snapshot, holder: Claim, request: Request) -> str:

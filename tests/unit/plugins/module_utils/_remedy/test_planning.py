@@ -66,6 +66,16 @@ def test_busy_says_who_and_since_when() -> None:
     assert "job 7 for storm since 1970-01-12T13:44:40Z (2 min ago)" in reason
 
 
+@pytest.mark.parametrize(
+    "remedy, next_step",
+    [("storm", "this one does what is left"), ("leak", "run leak again, too: it may have stopped half-way")],
+)
+def test_a_lock_that_is_taken_over_says_whose_run_was_cut_off(remedy: str, next_step: str) -> None:
+    reason = plan(Snapshot(NOW, claim(7200, owner="job 7", remedy=remedy)), HOLD).reason
+    assert f"taken over from job 7 for {remedy} since" in reason
+    assert f"That run was cut off; {next_step}." in reason
+
+
 def test_budget_spent_says_when_it_is_free_again() -> None:
     spent = tuple(claim(ago, f"run {ago}") for ago in (3000, 2000, 1000))
     decided = plan(Snapshot(NOW, None, spent), HOLD)
