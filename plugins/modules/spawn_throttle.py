@@ -113,8 +113,8 @@ notes:
     one O(method=restart) is meant. M(hostcare.remediation.spawn_info) tells which it is.
   - When it reads its configuration, systemd runs its generators. With O(method=restart) keep a few process slots free
     for them.
-  - systemd may set C(pids.max) of its units again, from C(TasksMax), when its configuration is loaded anew. The next
-    run with O(state=throttled) says so and throttles again.
+  - systemd sets C(pids.max) of its units again, from C(TasksMax), when its configuration is loaded anew. The next run
+    with O(state=throttled) says so and throttles again. Where it is this module that has it loaded, it does so at once.
   - At most 64 control groups are capped in one run.
 seealso:
   - module: hostcare.remediation.spawn_info

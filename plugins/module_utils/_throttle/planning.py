@@ -107,8 +107,8 @@ def _again(seen: Seen, record: Record, limit: str, delays: Delays, now: float, s
     if seen.value == record.value:
         return Decision(UNCHANGED, _standing(record), seen.value, record)
     kept = record._replace(old=old, ours=ours)
-    reason = f"somebody else had set {text(seen.value)} meanwhile; the time of its release stays"
-    return Decision(THROTTLED, reason, value, kept, write=True)
+    why = f"somebody else had set {text(seen.value)}" if seen.kind != UNIT else "systemd did not wait, or no more"
+    return Decision(THROTTLED, f"{why} meanwhile; the time of its release stays", value, kept, write=True)
 
 
 def _anew(

@@ -29,6 +29,8 @@ from .restarts import Restarts
 from .user_steps import UserSteps, is_meant
 from .users import Users
 
+_SETTLING = 0.5  # seconds in which systemd, once it has read, sets what it read
+
 
 def run(request: Request, proc_root: str = "/proc", directory: str | None = None, root: str = "") -> Outcome:
     """Raises Refused where nothing may be done; ``directory`` is where throttles are remembered, ``root`` stands before
@@ -135,10 +137,12 @@ class _Remedy:
         return [self._step(self._unit(unit)) for unit in units]
 
     def _unit(self, unit: str) -> Seen:
-        """A drop-in that nobody remembers is ours to write anew."""
+        """A drop-in that nobody remembers is ours to write anew. So is one that systemd was never told of, since the
+        run before this one died."""
         seen = self.restarts.look(unit)
         record = self.records.get(seen.key)
-        return seen if record is not None and record.in_force else seen._replace(value=None)
+        stands = record is not None and record.in_force and self.restarts.is_read(unit)
+        return seen if stands else seen._replace(value=None)
 
     def _victims(self, selector: Selector) -> list[Process] | None:
         """Who is meant and not protected; None where they are fewer than it takes. Raises Refused over the brake."""
@@ -230,6 +234,7 @@ class _Remedy:
             del self.records[record.key]
         for step in releases:
             self._release(step)
+        self._tell()
         changes = [step for step in steps if step.decision.outcome == THROTTLED]
         for step in changes:
             self._remember(step)
@@ -242,12 +247,30 @@ class _Remedy:
                 self._delay(step)
             else:
                 self._user_steps().cap(step, self.matcher, self.guard, self._resave)
-        self.restarts.tell()
+        self._tell()
         undone = [step for step in changes if step.decision.outcome != THROTTLED and step.decided.kind != USER]
         for step in undone:
             self._restore(step, before)
         if undone:
             self._save(False)
+
+    def _tell(self) -> None:
+        """While systemd reads its configuration it sets pids.max of all its units anew: what is throttled stays so."""
+        if self.restarts.is_told:
+            return
+        capped = [record for record in self.records.values() if record.kind == CGROUP and record.in_force]
+        ours = [record for record in capped if not self._is_as_before(record)]
+        self.restarts.tell()
+        until = time.monotonic() + _SETTLING
+        while ours and time.monotonic() < until:
+            for record in filter(self._is_as_before, ours):
+                scopes.put(record.name, record.value)
+            time.sleep(0.02)
+
+    def _is_as_before(self, record: Record) -> bool:
+        """Whether a cgroup has the limit again that it had before it was throttled."""
+        seen = scopes.look(self.pids, record.name)
+        return seen is not None and seen.inode == record.inode and seen.value == record.old
 
     def _remember(self, step: Step) -> None:
         if step.decision.record is None:
@@ -302,7 +325,7 @@ class _Remedy:
         if record.kind == USER:
             failed = self._user_steps().give_back(step)
         elif record.kind == UNIT:
-            obstacle = self.restarts.take_back(record.name) if step.decision.write else ""
+            obstacle = self.restarts.take_back(record.name)  # also where it is gone: systemd may not know that
             failed = bool(obstacle)
             if failed:
                 step.decision = Decision(FAILED, f"{obstacle}: it is still remembered", step.decided.value, record)

@@ -14,6 +14,7 @@ import contextlib
 import os
 import re
 import signal
+import time
 
 from .._kernel.errors import Refused
 from .._kernel.processes import ProcessTable
@@ -22,12 +23,14 @@ from .planning import Seen
 from .records import UNIT
 
 BOOTED = "/run/systemd/system"  # there only where systemd is PID 1: sd_booted(3)
+READ = "/run/systemd/systemd-units-load"  # touched whenever systemd has read its units, from systemd 249 on
 DROP_IN = "zz-hostcare-spawn_throttle.conf"
 _FORM = re.compile(r"[A-Za-z0-9:_.\\@-]+\.service\Z")
 _FRAGMENTS = (
     "/etc/systemd/system", "/run/systemd/system", "/run/systemd/transient", "/run/systemd/generator",
     "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system",
 )  # fmt: skip
+_PATIENCE = 3.0  # seconds, for systemd to read its configuration
 
 
 def is_unit(name: str) -> bool:
@@ -102,11 +105,26 @@ class Restarts:
             return f"{path} cannot be removed ({error.strerror})"
         return ""
 
+    def is_read(self, unit: str) -> bool:
+        """Whether systemd has read the drop-in. Where it does not tell, it has."""
+        read_at, written_at = self._changed_at(self.root + READ), self._changed_at(self._path(unit))
+        return read_at is None or written_at is None or written_at <= read_at
+
     def tell(self) -> None:
-        """Once for all changes of a run."""
-        if not self.is_told:
-            self.is_told = True
-            os.kill(1, signal.SIGHUP)
+        """Once for all changes so far, and wait until systemd has read them."""
+        self.is_told = True
+        before = self._changed_at(self.root + READ)
+        os.kill(1, signal.SIGHUP)
+        until = time.monotonic() + _PATIENCE
+        while before is not None and self._changed_at(self.root + READ) == before and time.monotonic() < until:
+            time.sleep(0.02)
+
+    @staticmethod
+    def _changed_at(path: str) -> int | None:
+        try:
+            return os.lstat(path).st_ctime_ns
+        except OSError:
+            return None
 
     def _path(self, unit: str) -> str:
         return f"{self.root}{BOOTED}/{unit}.d/{DROP_IN}"

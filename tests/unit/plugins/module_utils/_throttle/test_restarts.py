@@ -183,3 +183,58 @@ def test_what_cannot_be_removed_is_still_remembered(host: Host) -> None:
     assert "still remembered" in failed.problem
     path.rmdir()
     assert host.run("released").result["in_force"] == 0
+
+
+class Killed(BaseException):
+    """As kill -9: nothing handles it."""
+
+
+def dies(_pid: int, _number: int) -> None:
+    raise Killed
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_who_died_before_systemd_was_told(host: Host, monkeypatch: pytest.MonkeyPatch, is_read: bool) -> None:
+    read = host.root / restarts.READ.lstrip("/")
+    read.touch()
+    alive = restarts.os.kill
+    for state in ("throttled", "released"):
+        monkeypatch.setattr(restarts.os, "kill", dies)
+        with pytest.raises(Killed):
+            host.run(state, "app.service")
+        if is_read:  # somebody else has had systemd read it since
+            read.unlink()
+            read.touch()
+        monkeypatch.setattr(restarts.os, "kill", lambda *given: (alive(*given), read.unlink(), read.touch()))
+        del host.told[:]
+        next_run = host.run(state, "app.service").result
+        assert next_run["in_force"] == (state == "throttled")
+        assert len(host.told) == (not is_read or state == "released")
+        assert (host.drop_in() is None) == (state == "released")
+        assert host.run(state, "app.service").result["changed"] is False
+
+
+@pytest.mark.parametrize("tells", [True, False], ids=["systemd tells when it has read", "an old one"])
+def test_what_systemd_sets_anew_while_it_reads_is_capped_again(
+    host: Host, monkeypatch: pytest.MonkeyPatch, tells: bool
+) -> None:
+    web, twin = (
+        Path(host.cgroup(f"s/{unit}.service", limit, [host.add(pid, f"s/{unit}.service")]))
+        for unit, limit, pid in (("web", "777", 10), ("twin", "100", 20))
+    )
+    host.run("throttled", "web.service", method="cgroup", limit="200")
+    assert (web / "pids.max").read_text().strip() == "200"
+    if tells:
+        (host.root / restarts.READ.lstrip("/")).touch()
+
+    def read(_pid: int, _number: int) -> None:
+        (host.root / restarts.READ.lstrip("/")).unlink(missing_ok=True)
+        (host.root / restarts.READ.lstrip("/")).write_text("") if tells else None
+        (web / "pids.max").write_text("777\n")
+
+    monkeypatch.setattr(restarts.os, "kill", read)
+    for state in ("throttled", "released"):
+        host.run(state, "app.service")
+        assert ((web / "pids.max").read_text().strip(), (twin / "pids.max").read_text().strip()) == ("200", "100")
+    host.run("released")
+    assert (web / "pids.max").read_text().strip() == "777"
