@@ -82,6 +82,12 @@ options:
     description: CPU weight of the protected slice, 1 to 10000; the others have 100.
     type: int
     default: 1000
+  protected_nice:
+    description:
+      - Nice value of sshd and of the sessions of operators, V(-20) to V(0), on a host whose cgroups do not share out
+        processors, so that O(protected_weight) has no effect. V(0) raises nobody.
+    type: int
+    default: -20
   nproc:
     description:
       - Processes of one user (C(RLIMIT_NPROC)). V(0) is the larger of the limits of one user and of one service. In a
@@ -274,6 +280,33 @@ totals:
     left:
       description: What is left of the room.
       type: int
+processors:
+  description: What gives sshd and operators a processor while all others want all of them.
+  type: dict
+  returned: always
+  contains:
+    by:
+      description:
+        - C(weight) is C(CPUWeight=) of the protected slice. C(nice) is the nice value of its tasks, where cgroups of
+          the host do not share out processors. C(nothing) is that they take their turn.
+      type: str
+      sample: weight
+    nice:
+      description: That nice value, or 0.
+      type: int
+    share:
+      description:
+        - Percent that they get at the least. By weight of all processors, by nice each of their tasks of one, when all
+          tasks that are allowed want to run at once.
+      type: int
+      sample: 71
+    why:
+      description: How that comes.
+      type: str
+    weight:
+      description: The weight that the kernel has for the protected slice now. Null where it has none.
+      type: int
+      sample: 1000
 controls:
   description: Each control.
   type: list
@@ -452,6 +485,7 @@ def main() -> t.NoReturn:
             "numbers_per_task": {"type": "int", "default": 3},
             "protected_memory": {"type": "str", "default": ""},
             "protected_weight": {"type": "int", "default": 1000},
+            "protected_nice": {"type": "int", "default": -20},
             "nproc": {"type": "int", "default": 0},
             "nofile": {"type": "str", "default": ""},
             "pid_max": {"type": "int", "default": 0},

@@ -40,6 +40,7 @@ def reserve_lines(info: Data, width: int = 100) -> list[str]:
         *_controls(info.get("controls") or (), width),
         *_listed("IN THE WAY", info, "conflicts", width),
         *_listed("DIFFERS", info, "findings", width),
+        *_processors(info, width),
         *_proof(info, width),
         *partial(info, width),
     ]
@@ -84,6 +85,18 @@ def _listed(title: str, info: Data, key: str, width: int) -> list[str]:
         about = f"{one['control']}: " if one["control"] else ""
         lines += wrapped(f"{about}{one['text']}", width, INDENT)
     return lines + more(info.get(f"{key}_total", 0) - len(found), key, width)
+
+
+def _processors(info: Data, width: int) -> list[str]:
+    found = info.get("processors") or {}
+    if not found or not info.get("arithmetic"):
+        return []
+    told = {
+        "weight": f"sshd and operators get {found['share']} % of all processors at least",
+        "nice": f"each task of sshd and operators gets {found['share']} % of a processor at least",
+        "nothing": "sshd and operators take their turn with all others",
+    }[found["by"]]
+    return ["", line("PROCESSORS", width), *wrapped(f"{told}: {found['why']}", width, INDENT)]
 
 
 def _proof(info: Data, width: int) -> list[str]:

@@ -18,6 +18,7 @@ from .arithmetic import CONTAINERS, SERVICES, USERS, Reserve, protected_slots, r
 from .conflicts import Conflict
 from .host import Host
 from .options import Options
+from .processors import WEIGHT, Processors, processors
 from .store import is_untouched
 from .syntax import sshd_setting, startups
 from .wanted import Wanted
@@ -44,6 +45,7 @@ class Context(t.NamedTuple):
     host: Host
     reserve: Reserve | None
     too_small: str
+    processors: Processors
 
     def text(self, path: str) -> str | None:
         """The file without what we wrote into it. Raises Refused where that cannot be known."""
@@ -71,9 +73,10 @@ def context(options: Options, host: Host) -> Context:
         size = host.size
     try:
         wish = options.wish._replace(startups=startups(host.sshd_files))
-        return Context(options._replace(wish=wish), host, reserve(size, wish), "")
+        found = reserve(size, wish)
+        return Context(options._replace(wish=wish), host, found, "", processors(options, host, found))
     except Refused as refusal:
-        return Context(options, host, None, str(refusal))
+        return Context(options, host, None, str(refusal), processors(options, host, None))
 
 
 def _no_room(control: str, at_hand: Context) -> Demand:
@@ -173,12 +176,13 @@ def protected(at_hand: Context) -> Demand:
         )
     if told:
         return Demand(conflicts=tuple(Conflict(names.PROTECTED, "", 0, text) for text in told))
-    files = wanted.protected(tasks, memory, options.protected_weight, host.sshd_unit, options.operators, pam)
+    by = at_hand.processors
+    files = wanted.protected(tasks, memory, options.protected_weight, host.sshd_unit, options.operators, pam, by.nice)
     found = []
     for one in files[:2]:
         unit = at.PROTECTED_SLICE if one.path.endswith(".slice") else host.sshd_unit
         found += against.of_units(names.PROTECTED, one.path, one.content, host.unit_files.get(unit, ()))
-    return Demand(tuple(files), tuple(found))
+    return Demand(tuple(files), tuple(found), note="" if by.by == WEIGHT else by.why)
 
 
 def rlimits(at_hand: Context) -> Demand:

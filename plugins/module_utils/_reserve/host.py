@@ -16,6 +16,7 @@ PROTECTED_SLICE = "hostcare.slice"
 NAME = "60-hostcare-harden.conf"
 SYSTEM = "/etc/systemd/system"
 PAM_SSHD, PAM_OURS = "/etc/pam.d/sshd", "/etc/pam.d/hostcare-sshd"
+PAM_NICE = "/etc/security/hostcare-sshd.conf"
 LIMITS = "/etc/security/limits.d/" + NAME
 MAIN_CF, MASTER_CF = "/etc/postfix/main.cf", "/etc/postfix/master.cf"
 JOURNAL = "/etc/systemd/journald.conf.d/" + NAME
@@ -71,6 +72,8 @@ class Host(t.NamedTuple):
     pids: bool
     pools: tuple[Pool, ...] = ()
     units: tuple[Pool, ...] = ()  # services, and users, by the names of their units
+    cpu: bool = False  # whether its service manager can share out processors
+    weights: t.Mapping[str, int] = {}  # of cgroups directly below the root, where the kernel has them
     kernel_threads: int = 0
     loose: int = 0  # processes that are in no unit
     users: t.Mapping[str, int] = {}
@@ -80,6 +83,7 @@ class Host(t.NamedTuple):
     nofile_hard: int | None = None
     nproc_hard: int | None = None
     may_raise: bool = True
+    may_nice: bool = False
     shares_users: bool = False  # RLIMIT_NPROC counts processes of other containers and of the machine, too
     nr_open: int = 1048576
     open_files: int = 0  # the most that one process has open
@@ -93,6 +97,8 @@ class Host(t.NamedTuple):
     sshd_files: t.Sequence[Text] = ()
     sshd_unit: str = ""
     sshd_cgroup: str = ""
+    sshd_nice: int = 0
     pam_systemd: bool = False
+    pam_limits: bool = False
     store: Store = EMPTY_STORE
     unread: tuple[str, ...] = ()

@@ -38,6 +38,7 @@ class Options(t.NamedTuple):
     container_slices: tuple[str, ...] = ("machine.slice",)
     protected_memory: int = 0
     protected_weight: int = 1000
+    protected_nice: int = -20
     nproc: int = 0
     nofile: tuple[int, int] | None = None
     pid_max: int = 0
@@ -78,6 +79,7 @@ def parse(params: t.Mapping[str, t.Any]) -> Options:
         tuple(_named(params["container_slices"], _SLICE, "container_slices", "a slice, such as machine.slice")),
         size(params["protected_memory"], "protected_memory") if params["protected_memory"] else 0,
         params["protected_weight"],
+        params["protected_nice"],
         params["nproc"],
         _nofile(params["nofile"]),
         params["pid_max"],
@@ -138,8 +140,7 @@ def _check(options: Options) -> None:
         raise Refused("container_slices: user.slice, system.slice and hostcare.slice are pools of their own.")
     if any("-" in name for name in options.container_slices):
         raise Refused("container_slices: a slice with a dash is part of another one (systemd.slice(5)). Name that.")
-    if not 1 <= options.protected_weight <= 10000:
-        raise Refused(f"protected_weight: {options.protected_weight} is not 1 to 10000 (systemd.resource-control(5)).")
+    _check_processors(options)
     if options.pid_max and not 1024 <= options.pid_max <= 4194304:
         raise Refused(f"pid_max: {options.pid_max} is not 1024 to 4194304. Give 0 to leave it alone.")
     if options.nproc and options.nproc < 16:
@@ -156,6 +157,13 @@ def _check(options: Options) -> None:
     for name in options.postfix_services:
         if not _SERVICE.match(name):
             raise Refused(f"postfix_services: {name!r} is no service by its first two columns, such as smtp/inet.")
+
+
+def _check_processors(options: Options) -> None:
+    if not 1 <= options.protected_weight <= 10000:
+        raise Refused(f"protected_weight: {options.protected_weight} is not 1 to 10000 (systemd.resource-control(5)).")
+    if not -20 <= options.protected_nice <= 0:
+        raise Refused(f"protected_nice: {options.protected_nice} is not -20 to 0 (sched(7)). Give 0 to raise nobody.")
 
 
 def _check_log(options: Options) -> None:

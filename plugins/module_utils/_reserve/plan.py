@@ -17,6 +17,7 @@ from .conflicts import Conflict
 from .controls import Context, Demand, context, demands
 from .host import File, Host, Original, Store
 from .options import Options
+from .processors import GIVEN_UP, NICE, WEIGHT, Processors, is_settled
 from .store import digest, is_untouched
 from .wanted import Wanted
 
@@ -53,6 +54,7 @@ class Control(t.NamedTuple):
 
 class Plan(t.NamedTuple):
     reserve: Reserve | None
+    processors: Processors
     controls: tuple[Control, ...]
     conflicts: tuple[Conflict, ...]
     findings: tuple[Finding, ...]
@@ -103,6 +105,7 @@ def _there(options: Options, host: Host) -> Plan:
     unproved = _unproved(at_hand, asked, [*refused, *blocked], findings)
     return Plan(
         at_hand.reserve,
+        at_hand.processors if names.PROTECTED in valid else GIVEN_UP,
         tuple(_states(options, asked, findings)),
         (*refused, *blocked),
         tuple(findings),
@@ -125,7 +128,7 @@ def _back(options: Options, host: Host) -> Plan:
     tell = _tell(host, [one.path for one in changes], [], list(host.store.files))
     controls = [Control(name, NOT_ASKED, "reverted") for name in names.CONTROLS if name != names.STANDBY]
     return Plan(
-        None, tuple(controls), tuple(blocked), tuple(findings), tuple(changes), (),
+        None, GIVEN_UP, tuple(controls), tuple(blocked), tuple(findings), tuple(changes), (),
         tuple(sorted(host.store.directories, key=len, reverse=True)), sysctls, tell, host.store, False,
         ("the reserve is given up",),
     )  # fmt: skip
@@ -167,7 +170,8 @@ def _control_of(path: str) -> str:
         at.LIMITS: names.RLIMITS, at.MANAGER_LIMITS: names.RLIMITS, at.MANAGER_TASKS: names.SLOTS,
         at.JOURNAL: names.LOG_RATE, at.SYSCTL_PID_MAX: names.PID_MAX, at.SYSCTL_IPC: names.IPC,
         at.MAIN_CF: names.POSTFIX, at.MASTER_CF: names.POSTFIX, at.PAM_OURS: names.PROTECTED,
-        at.PAM_SSHD: names.PROTECTED, f"{at.SYSTEM}/{at.PROTECTED_SLICE}": names.PROTECTED,
+        at.PAM_SSHD: names.PROTECTED, at.PAM_NICE: names.PROTECTED,
+        f"{at.SYSTEM}/{at.PROTECTED_SLICE}": names.PROTECTED,
     }  # fmt: skip
     if path in known:
         return known[path]
@@ -202,9 +206,22 @@ def _running(at_hand: Context, valid: t.Mapping[str, Demand]) -> list[Finding]:
         told += _unlike(names.SLOTS, host, limits)
     if names.PROTECTED in valid:
         told += _unlike(names.PROTECTED, host, {at.PROTECTED_SLICE: protected_slots(options.wish)})
-        if host.sshd_cgroup and f"/{at.PROTECTED_SLICE}/" not in host.sshd_cgroup + "/":
+        if host.sshd_cgroup and not is_settled(host):
             told.append(Finding(names.PROTECTED, "", f"sshd runs in {host.sshd_cgroup}, not in {at.PROTECTED_SLICE}"))
+        elif host.sshd_cgroup:
+            told += _unlike_processors(at_hand)
     return told
+
+
+def _unlike_processors(at_hand: Context) -> list[Finding]:
+    options, host, by = at_hand.options, at_hand.host, at_hand.processors
+    weight = host.weights.get(at.PROTECTED_SLICE)
+    told = []
+    if by.by == WEIGHT and weight != options.protected_weight:
+        told.append(f"{at.PROTECTED_SLICE} has CPU weight {weight} now, not {options.protected_weight}")
+    if by.by == NICE and host.sshd_nice != by.nice:
+        told.append(f"sshd runs at nice {host.sshd_nice}, not {by.nice}")
+    return [Finding(names.PROTECTED, "", text) for text in told]
 
 
 def _unlike(control: str, host: Host, limits: t.Mapping[str, int]) -> list[Finding]:

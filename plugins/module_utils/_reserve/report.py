@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from .host import Host
+from .host import PROTECTED_SLICE, Host
 from .options import Options
 from .plan import Change, Plan, plan
 from .snapshot import take
@@ -54,6 +54,7 @@ def render_plan(found: Plan, options: Options, host: Host, store_path: str) -> _
             "trusted": reserve.trusted if reserve else 0,
             "left": reserve.left if reserve else 0,
         },
+        "processors": {**found.processors._asdict(), "weight": host.weights.get(PROTECTED_SLICE)},
         "controls": [one._asdict() for one in found.controls],
         "conflicts": [one._asdict() for one in found.conflicts[:_MOST]],
         "conflicts_total": len(found.conflicts),

@@ -30,7 +30,7 @@ _UNIT_DIRECTORIES = (
 _CONF_DIRECTORIES = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
 _SSHD_UNITS = ("ssh.service", "sshd.service")
 _PAM_MODULES = ("/lib", "/usr/lib", "/lib64", "/usr/lib64")
-_CAP_SYS_RESOURCE = 24
+_CAP_SYS_NICE, _CAP_SYS_RESOURCE = 23, 24
 _LARGEST_SERVICES = 10
 # Of the first namespaces of a machine, include/linux/proc_ns.h
 _INITIAL_PIDS, _INITIAL_USERS = f"pid:[{0xEFFFFFFC}]", f"user:[{0xEFFFFFFD}]"
@@ -49,21 +49,24 @@ class _Look:
     def host(self, container_slices: t.Sequence[str]) -> Host:
         self._table.check()
         systemd = os.path.isdir(self._root + "/run/systemd/system")
-        top, pids = self._top()
-        pools = self._pools(top) if pids else ()
+        top = self._top("pids")
+        of_processors = self._top("cpu")
         services = sorted(self._children(top, "system.slice", ".service"), key=lambda pool: -pool.tasks)
         store = self._store()
         sshd_unit = next((unit for unit in _SSHD_UNITS if self._unit_file(unit)), "")
         largest = [pool.name for pool in services[:_LARGEST_SERVICES]]
         units = ["user.slice", "user-.slice", "system.slice", at.PROTECTED_SLICE, *container_slices, *largest]
         users, loose, sshd, open_files = self._processes(systemd)
+        capabilities = self._capabilities()
         held = {name: self._held(name) for name in ("nofile", "nproc")}
         found = Host(
-            size=self._size(top if pids else ""),
+            size=self._size(top),
             systemd=systemd,
-            pids=pids,
-            pools=pools,
-            units=(*services, *self._children(top, "user.slice", ".slice")) if pids else (),
+            pids=bool(top),
+            pools=tuple(self._children(top, "", "")),
+            units=(*services, *self._children(top, "user.slice", ".slice")),
+            cpu=bool(of_processors),
+            weights=self._weights(of_processors),
             kernel_threads=self._kernel_threads,
             loose=loose,
             users=users,
@@ -72,7 +75,8 @@ class _Look:
             semaphores=self._semaphores(),
             nofile_hard=held["nofile"],
             nproc_hard=held["nproc"],
-            may_raise=self._may_raise(),
+            may_raise=capabilities is None or bool(capabilities >> _CAP_SYS_RESOURCE & 1),
+            may_nice=bool((capabilities or 0) >> _CAP_SYS_NICE & 1) and self._namespace("user") == _INITIAL_USERS,
             shares_users=self._shares_users(),
             nr_open=self._table.number("sys", "fs", "nr_open") or 1048576,
             open_files=open_files,
@@ -86,7 +90,9 @@ class _Look:
             sshd_files=self._texts([*self._listed("/etc/ssh/sshd_config.d", ".conf"), "/etc/ssh/sshd_config"]),
             sshd_unit=sshd_unit,
             sshd_cgroup=sshd,
-            pam_systemd=self._has_pam_systemd(),
+            sshd_nice=self._nice(self._listener()),
+            pam_systemd=self._has_pam("pam_systemd.so"),
+            pam_limits=self._has_pam("pam_limits.so"),
             store=store,
         )
         return found._replace(unread=tuple(dict.fromkeys(self._unread)))
@@ -108,11 +114,11 @@ class _Look:
             cgroups.number(top, "pids.max") if top else None,
         )
 
-    def _top(self) -> tuple[str, bool]:
-        """The cgroup of the host in the tree that counts tasks, and whether its service manager can use that."""
+    def _top(self, wanted: str) -> str:
+        """The cgroup of the host in the tree of a controller; empty where its service manager does not have that."""
         mounts = cgroups.Hierarchies(self._table.root).mounts
         of_pid_1 = self._table.cgroups(1) or {}
-        for controller in ("pids", ""):
+        for controller in (wanted, ""):
             mount = mounts.get(controller)
             if mount is None:
                 continue
@@ -121,12 +127,19 @@ class _Look:
             directory = mount.directory(path or "/")
             if directory is None:
                 continue
-            if controller == "pids" or "pids" in (cgroups.read(directory, "cgroup.controllers") or "").split():
-                return directory, True
-        return "", False
+            if controller == wanted or wanted in (cgroups.read(directory, "cgroup.controllers") or "").split():
+                return directory
+        return ""
 
-    def _pools(self, top: str) -> tuple[Pool, ...]:
-        return tuple(self._children(top, "", ""))
+    def _weights(self, top: str) -> dict[str, int]:
+        """As systemd counts them, in both trees: 100 is 1024 shares (systemd.resource-control(5), CPUShares=)."""
+        found = {}
+        for name in os.listdir(top) if top else []:
+            weight = cgroups.number(os.path.join(top, name), "cpu.weight")
+            shares = cgroups.number(os.path.join(top, name), "cpu.shares")
+            if weight is not None or shares is not None:
+                found[text(name)] = weight if weight is not None else round((shares or 0) * 100 / 1024)
+        return found
 
     def _children(self, top: str, parent: str, ending: str) -> list[Pool]:
         directory = os.path.join(top, parent) if parent else top
@@ -174,21 +187,30 @@ class _Look:
         limits = rlimits.Rlimits(self._table.root).get(1, name)
         return limits.hard if limits else None
 
-    def _may_raise(self) -> bool:
+    def _capabilities(self) -> int | None:
+        """What PID 1 may have at most (capabilities(7))."""
         try:
             with open(f"{self._table.root}/1/status", encoding="ascii", errors="replace") as file:
                 line = next((line for line in file if line.startswith("CapBnd:")), "")
         except OSError:
-            return True
-        return not line or bool(int(line.split()[1], 16) >> _CAP_SYS_RESOURCE & 1)
+            return None
+        return int(line.split()[1], 16) if line else None
+
+    def _nice(self, pid: int) -> int:
+        """proc_pid_stat(5), field 19; what stands before the last parenthesis are the first two."""
+        fields = (self._proc(f"{pid}/stat") or "").rpartition(")")[2].split()
+        return int(fields[16]) if len(fields) > 16 else 0
+
+    def _namespace(self, name: str) -> str:
+        try:
+            return os.readlink(f"{self._table.root}/self/ns/{name}")
+        except OSError:
+            return ""
 
     def _shares_users(self) -> bool:
         """A container that has processes of its own, and no users of its own (user_namespaces(7))."""
-        try:
-            pids, users = (os.readlink(f"{self._table.root}/self/ns/{name}") for name in ("pid", "user"))
-        except OSError:
-            return False
-        return users == _INITIAL_USERS and pids != _INITIAL_PIDS
+        pids, users = self._namespace("pid"), self._namespace("user")
+        return users == _INITIAL_USERS and pids not in ("", _INITIAL_PIDS)
 
     def _sysctls(self) -> dict[str, str]:
         found = {}
@@ -217,7 +239,7 @@ class _Look:
         return [
             *(f"{at.SYSTEM}/{unit}.d/{at.NAME}" for unit in [*slices, *([sshd_unit] if sshd_unit else [])]),
             f"{at.SYSTEM}/{at.PROTECTED_SLICE}", at.MANAGER_TASKS, at.MANAGER_LIMITS, at.LIMITS, at.JOURNAL,
-            at.SYSCTL_PID_MAX, at.SYSCTL_IPC, at.PAM_SSHD, at.PAM_OURS, at.MAIN_CF, at.MASTER_CF,
+            at.SYSCTL_PID_MAX, at.SYSCTL_IPC, at.PAM_SSHD, at.PAM_OURS, at.PAM_NICE, at.MAIN_CF, at.MASTER_CF,
             *(f"{directory}/{at.APACHE_NAME}" for directory in at.APACHE_DIRECTORIES),
         ]  # fmt: skip
 
@@ -309,12 +331,12 @@ class _Look:
         found = self._text("/etc/passwd") or ""
         return frozenset(line.split(":")[0] for line in found.splitlines() if ":" in line)
 
-    def _has_pam_systemd(self) -> bool:
+    def _has_pam(self, module: str) -> bool:
         places = [place + "/security" for place in _PAM_MODULES]
         for place in _PAM_MODULES[:2]:  # Debian: one directory for each architecture
             names = os.listdir(self._root + place) if os.path.isdir(self._root + place) else []
             places += [f"{place}/{name}/security" for name in names if "-linux-" in name]
-        return any(os.path.exists(f"{self._root}{place}/pam_systemd.so") for place in places)
+        return any(os.path.exists(f"{self._root}{place}/{module}") for place in places)
 
     def _store(self) -> at.Store:
         try:

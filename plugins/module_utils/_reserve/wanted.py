@@ -54,9 +54,13 @@ def slots(reserve: Reserve, container_slices: t.Sequence[str]) -> list[Wanted]:
 
 
 def protected(
-    tasks: int, memory: int, weight: int, unit: str, operators: t.Sequence[str], pam: str | None
+    tasks: int, memory: int, weight: int, unit: str, operators: t.Sequence[str], pam: str | None, nice: int = 0
 ) -> list[Wanted]:
-    """The slice, sshd in it, and who stays there: ``pam`` is the file of sshd, None where sessions stay anyway."""
+    """The slice, sshd in it, and who stays there: ``pam`` is the file of sshd, None where sessions stay anyway.
+
+    ``nice`` is what sshd and operators run with, and nobody else; it takes ``pam``.
+    """
+    priority = [f"Nice={nice}"] if nice and pam is not None else []
     found = [
         _unit(
             "protected",
@@ -68,15 +72,18 @@ def protected(
             "protected",
             f"{at.SYSTEM}/{unit}.d/{at.NAME}",
             "Service",
-            [f"Slice={at.PROTECTED_SLICE}", "TasksMax=infinity", "OOMScoreAdjust=-1000"],
+            [f"Slice={at.PROTECTED_SLICE}", "TasksMax=infinity", "OOMScoreAdjust=-1000", *priority],
         ),
     ]
     if pam is not None:
         edited, included = pam_of_sshd(pam)
         found += [
-            Wanted("protected", at.PAM_OURS, _pam_of_ours(operators, included)),
+            Wanted("protected", at.PAM_OURS, _pam_of_ours(operators, included, bool(priority))),
             Wanted("protected", at.PAM_SSHD, edited),
         ]
+    if priority:
+        lines = "* - priority 0\nroot - priority 0\n"  # the star does not mean root
+        found.append(Wanted("protected", at.PAM_NICE, _said("limits.conf(5)") + lines))
     return found
 
 
@@ -96,12 +103,14 @@ def pam_of_sshd(text: str) -> tuple[str, str]:
     return text[: match.start()] + _OURS + text[match.end() :], match.group(1)
 
 
-def _pam_of_ours(operators: t.Sequence[str], included: str) -> str:
+def _pam_of_ours(operators: t.Sequence[str], included: str, is_raised: bool) -> str:
+    lowered = f"session    required     pam_limits.so conf={at.PAM_NICE}\n" if is_raised else ""
     return (
         _said("pam.conf(5), pam_succeed_if(8)")
         + "# The sessions of operators stay in the slice of sshd. All others are moved to user.slice, or refused.\n"
         + "session    optional     pam_unix.so\n"
         + f"session    [success=done default=ignore]  pam_succeed_if.so quiet user in {':'.join(operators)}\n"
+        + lowered
         + "session    required     pam_systemd.so\n"
         + f"{included}\n"
     )

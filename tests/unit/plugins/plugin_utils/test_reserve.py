@@ -50,6 +50,20 @@ def test_what_is_in_the_way(changes: dict[str, t.Any], host: dict[str, t.Any], t
     assert text in " ".join(shown(changes, **host).split())
 
 
+@pytest.mark.parametrize(
+    "host, text",
+    [
+        ({}, "sshd and operators get 71 % of all processors at least: CPUWeight=1000"),
+        ({"cpu": False}, "each task of sshd and operators gets 3 % of a processor at least: cgroups of this"),
+        ({"cpu": False, "may_nice": False}, "take their turn with all others: cgroups of this host share out no proc"),
+        ({"systemd": False}, "sshd and operators take their turn with all others: nothing is set for them"),
+    ],
+)
+def test_who_gets_a_processor(host: dict[str, t.Any], text: str) -> None:
+    assert text in " ".join(shown({}, hard=host.get("systemd", True), **host).split())
+    assert "PROCESSORS" not in shown({"state": "reverted"}, **host)
+
+
 @pytest.mark.parametrize("width", [40, 60, 100])
 def test_no_line_is_too_wide(width: int) -> None:
     assert max(map(len, shown({}, width=width, pids=False).splitlines())) <= width

@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.errors import Refused
 from ansible_collections.hostcare.remediation.plugins.module_utils._reserve.host import Host, Pool
@@ -69,6 +71,43 @@ def test_pools_are_those_of_the_tree_that_counts(tmp_path: Path, kind: str) -> N
     assert host.size.pid_max == 32768
     assert host.size.outer_pids_max is None
     assert not host.may_raise
+
+
+@pytest.mark.parametrize("kind, name, raw", [("v2", "cpu.weight", "1000"), ("v1", "cpu.shares", "10240")])
+def test_weights_are_those_of_the_tree_that_has_them(tmp_path: Path, kind: str, name: str, raw: str) -> None:
+    tree = Tree(tmp_path, kind)
+    before = tree.take()
+    assert (before.cpu, before.weights) == (kind == "v2", {})
+    where = ""
+    if kind == "v1":
+        where = "shares/"
+        shares = tree.cgroups / where
+        tree.proc.write(
+            "self/mountinfo",
+            f"1 1 0:1 / {tree.cgroups} rw - cgroup none rw,pids\n2 1 0:2 / {shares} rw - cgroup none rw,cpu,cpuacct\n",
+        )
+        tree.proc.write("1/cgroup", "3:pids:/init.scope\n2:cpu,cpuacct:/init.scope\n1:name=systemd:/init.scope\n")
+    tree.cgroup(f"{where}hostcare.slice", name, raw)
+    host = tree.take()
+    assert (host.cpu, host.weights) == (True, {"hostcare.slice": 1000})
+
+
+@given(st.integers(1, 10000))
+def test_a_weight_is_the_same_by_shares(weight: int) -> None:
+    """systemd writes a hundredth of 1024 times the weight, rounded down."""
+    assert round(weight * 1024 // 100 * 100 / 1024) == weight
+
+
+@pytest.mark.parametrize("users, capabilities, may", [
+    (4026531837, "000001ffffffffff", True), (4026531837, "00000000a82425fb", False), (1, "000001ffffffffff", False),
+])  # fmt: skip
+def test_who_may_raise_priorities(tmp_path: Path, users: int, capabilities: str, may: bool) -> None:
+    tree = Tree(tmp_path, "v2")
+    tree.proc.write("1/status", f"Name:\tsystemd\nCapBnd:\t{capabilities}\n")
+    link = tmp_path / "proc" / "self" / "ns" / "user"
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(f"user:[{users}]")
+    assert tree.take().may_nice == may
 
 
 @pytest.mark.parametrize(
@@ -143,6 +182,9 @@ def test_threads_of_users_and_processes_in_no_unit(tmp_path: Path) -> None:
     host = tree.take()
     assert host.users == {"33": 7}
     assert host.sshd_cgroup == "/system.slice/ssh.service"
+    assert host.sshd_nice == 0
+    tree.proc.write("52/stat", "52 (a) b) S 1 52 52 0 -1 0 0 0 0 0 1 2 0 0 0 -20 1 0 9 0\n")
+    assert tree.take().sshd_nice == -20
     assert host.loose >= 1
 
 
