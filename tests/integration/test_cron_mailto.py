@@ -68,6 +68,7 @@ def test_check_mode_foretells_what_is_done_and_undone(host: Host) -> None:
     assert (undone.data["changed"], host.read()) == (True, OLD)
 
 
+@pytest.mark.once
 def test_it_makes_no_fork(host: Host, traced: Traced) -> None:
     for state, content in (
         ("present", NEW),

@@ -68,6 +68,7 @@ def test_module_makes_no_fork(root: Login, traced: Traced, module: str) -> None:
         assert traced.calls(CREATES) == []
 
 
+@pytest.mark.once
 def test_a_locale_the_host_does_not_have_makes_no_fork(root: Login, traced: Traced) -> None:
     """AnsibleModule would ask `locale -a` for another one."""
     host_vars = {
@@ -79,6 +80,7 @@ def test_a_locale_the_host_does_not_have_makes_no_fork(root: Login, traced: Trac
     assert traced.calls(FORKS) == []
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("state", ["frozen", "terminated", "killed"])
 def test_acting_on_a_process_makes_no_fork(root: Login, traced: Traced, victim: str, state: str) -> None:
     task = {"hostcare.remediation.rogue_process": {"state": state, "name": [victim], "timeout": "2m"}}
@@ -88,6 +90,7 @@ def test_acting_on_a_process_makes_no_fork(root: Login, traced: Traced, victim: 
     assert traced.calls(FORKS) == []
 
 
+@pytest.mark.once
 def test_throttling_and_releasing_makes_no_fork(root: Login, traced: Traced, victim: str) -> None:
     with PidsCgroup() as cell:
         cell.add(int(next(path.parent.name for path in Path("/proc").glob("[0-9]*/comm") if _is(path, victim))))
@@ -106,6 +109,7 @@ def _is(comm: Path, name: str) -> bool:
         return False
 
 
+@pytest.mark.once
 def test_taking_the_lock_makes_no_fork(root: Login, traced: Traced) -> None:
     for state in ("held", "released"):
         task = {"hostcare.remediation.remedy_lock": {"state": state, "remedy": "test", "owner": "a test"}}

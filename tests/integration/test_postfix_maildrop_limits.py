@@ -350,6 +350,7 @@ def test_the_module_by_way_of_ansible(root: Login, spool: Spool) -> None:
     assert (restored.data["restored"], len(spool.names())) == (30, 31)
 
 
+@once
 def test_what_is_wrong_is_refused_before_anything_is_touched(root: Login, spool: Spool) -> None:
     wrong: list[tuple[dict[str, t.Any], str]] = [
         ({"state": "purged", "from_archive": "/x"}, "from_archive is for state=present"),
@@ -372,6 +373,7 @@ def test_what_is_wrong_is_refused_before_anything_is_touched(root: Login, spool:
     assert len(spool.names()) == 3
 
 
+@once
 def test_a_purge_makes_no_fork_and_no_file_but_what_it_is_asked_for(root: Login, spool: Spool, tmp_path: Path) -> None:
     spool.fill(400)
     log = tmp_path / "calls"
@@ -384,6 +386,7 @@ def test_a_purge_makes_no_fork_and_no_file_but_what_it_is_asked_for(root: Login,
     assert [line for line in lines if CLONES.search(line) or "O_CREAT" in line or "mkdir" in line] == []
 
 
+@once
 def test_a_large_purge_starts_one_thread_at_the_most(root: Login, spool: Spool, tmp_path: Path) -> None:
     spool.fill(8000)
     log = tmp_path / "calls"

@@ -38,6 +38,7 @@ def lock(controller: Controller, tmp_path: Path) -> Hold:
     return run
 
 
+@pytest.mark.once
 def test_one_holds_and_the_other_is_told_who(lock: Hold) -> None:
     assert lock().data["changed"]
     assert not lock().data["changed"], "the same owner again changes nothing"

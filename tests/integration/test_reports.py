@@ -85,6 +85,7 @@ def test_triage_says_what_is_full_and_how_to_act(arena: Arena, tmp_path: Path) -
     assert len(arena.living()) == before
 
 
+@pytest.mark.once
 def test_the_line_that_triage_gives_to_paste_ends_the_storm(arena: Arena, tmp_path: Path) -> None:
     twin = arena.innocent(name="rogue")
     arena.spare(100)

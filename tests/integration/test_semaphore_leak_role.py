@@ -97,6 +97,7 @@ def test_with_the_defaults_a_host_is_looked_at_once_and_not_changed(host: Host, 
     assert host.state() == before
 
 
+@pytest.mark.once
 def test_what_cannot_be_meant_is_refused_with_the_reason_before_anything_is_touched(host: Host) -> None:
     before = host.state()
     tasks = [

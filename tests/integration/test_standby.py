@@ -76,7 +76,10 @@ def not_helped(run: Run, because: str) -> None:
 # --- it works ---
 
 
-@pytest.mark.parametrize("module", ["headroom_info", "rogue_process", "spawn_throttle"])
+@pytest.mark.parametrize(
+    "module",
+    ["headroom_info", *(pytest.param(one, marks=pytest.mark.once) for one in ("rogue_process", "spawn_throttle"))],
+)
 def test_with_no_slot_at_all(root: Login, standby: Standby, tmp_path: Path, module: str) -> None:
     refused, opened = root.cgroup.refusals, descriptors_of_master(root.sshd)
     task = LEAN[module] | {"loop": list(range(ROUNDS))}
@@ -100,6 +103,7 @@ def descriptors_of_master(sshd: PrivateSshd) -> int:
     return len(os.listdir(f"/proc/{said.stderr.split('pid=')[1].split(')')[0]}/fd"))
 
 
+@pytest.mark.once
 def test_what_took_the_last_slots_is_killed_and_all_is_well(root: Login, standby: Standby, victims: str) -> None:
     innocent = subprocess.Popen(["/bin/sleep", "300"], start_new_session=True)
     task = {"hostcare.remediation.rogue_process": {"state": "killed", "name": [victims]}}
@@ -149,6 +153,7 @@ def test_no_module_starts_writes_or_reads_what_is_not_preloaded(root: Login, tmp
     assert read == []
 
 
+@pytest.mark.once
 def test_two_controllers_at_once(root: Login, standby: Standby, tmp_path: Path) -> None:
     (tmp_path / "second").mkdir()
     second = Login(Controller(tmp_path / "second"), root.cgroup, root.sshd, "root")
@@ -177,6 +182,7 @@ def test_a_session_is_preferred(root: Login, standby: Standby) -> None:
 # --- who must live ---
 
 
+@pytest.mark.once
 def test_the_standby_does_not_end_itself(root: Login, standby: Standby) -> None:
     task = {"hostcare.remediation.rogue_process": {"state": "killed", "pid": [standby.pid]}}
     answer = root.play(task, live=True, host_vars=ARMED).only
@@ -245,6 +251,7 @@ def test_another_user_is_asked_for(root: Login, standby: Standby, operator: Oper
     assert standby.runs() == 0
 
 
+@pytest.mark.once
 def test_one_that_dies_has_perhaps_acted(root: Login, standby: Standby) -> None:
     """The module is not sent again."""
     task = {"hostcare.remediation.headroom_info": {"samples": 2, "interval": "1m", "resources": ["process_slots"]}}
@@ -262,12 +269,14 @@ def test_one_that_dies_has_perhaps_acted(root: Login, standby: Standby) -> None:
     assert "It may have acted, so it is not sent again" in run.only.data["msg"]
 
 
+@pytest.mark.once
 def test_nonsense_is_refused(root: Login) -> None:
     run = root.play(TASK, live=True, host_vars={"hostcare_standby": "perhaps"})
     assert run.only.status == "failed", run.output
     assert "hostcare_standby: 'perhaps' is neither true nor false" in run.only.data["msg"]
 
 
+@pytest.mark.once
 def test_no_log_hides_what_ssh_said(root: Login) -> None:
     root.leave_free(0, live=False)
     run = root.play(TASK | {"no_log": True}, live=False, host_vars=ARMED)

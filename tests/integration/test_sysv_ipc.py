@@ -73,6 +73,7 @@ def field(controller: Controller, tmp_path: Path) -> Iterator[Field]:
     field.close()
 
 
+@pytest.mark.once
 def test_a_whole_remedy(field: Field) -> None:
     orphans = sorted(field.leave(life) for life in ("set", "used", "untouched"))
     time.sleep(2.2)
