@@ -21,6 +21,8 @@ def test_interface(role: str) -> None:
     home = ROOT / "roles" / role
     defaults = yaml.safe_load((home / "defaults" / "main.yml").read_text())
     entry_points = yaml.safe_load((home / "meta" / "argument_specs.yml").read_text())["argument_specs"]
+    about = yaml.safe_load((home / "meta" / "main.yml").read_text())["galaxy_info"]
+    assert about["description"] == entry_points["main"]["short_description"]
     described = re.findall(r"^\| `(\w+)` \|", (home / "README.md").read_text(), re.MULTILINE)
     assert described == list(defaults)
     for entry_point, specification in entry_points.items():
