@@ -102,7 +102,7 @@ sanity: .work/core.stamp .work/tests.stamp ## ansible-test sanity with each ansi
 	@$(PYTHON) $(TOOLCHAIN)/sanity.py $(CORES)
 
 .PHONY: build
-build: .work/importer.stamp ## build the collection and put it through the importer of Ansible Galaxy
+build: .work/importer.stamp ## build the collection, put it through the importer of Ansible Galaxy, run it from the tarball alone
 	@$(TOOLCHAIN)/build.sh
 
 .PHONY: docs
