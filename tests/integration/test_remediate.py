@@ -109,6 +109,22 @@ def test_a_window_that_is_closed_and_a_plan_over_the_budget_stop_it_before_the_f
 
 
 @pytest.mark.once
+def test_the_playbook_of_one_remedy_has_a_budget_of_hosts_too(fleet: Fleet) -> None:
+    twin = fleet.arenas["web2"].innocent(name="rogue")
+    fleet.storm("web1", "web2")
+    before = fleet.living()
+    settings = {"hostcare_hosts": "web1,web2", "process_storm_auto": True}
+    over = fleet.play("process_storm", "-e", json.dumps({**settings, "hostcare_max_hosts": 1}))
+    assert not over.succeeded
+    assert "This run is for 2 hosts, more than hostcare_max_hosts=1" in over.output
+    assert fleet.living() == before
+    equal = fleet.play("process_storm", "-e", json.dumps({**settings, "hostcare_max_hosts": 2}))
+    assert equal.succeeded, equal.output
+    assert fleet.living() == dict.fromkeys(fleet.arenas, 0)
+    twin.assert_unharmed()
+
+
+@pytest.mark.once
 def test_in_check_mode_it_is_the_assessment(fleet: Fleet) -> None:
     fleet.storm("web1", "web2")
     before = fleet.living()
