@@ -18,9 +18,9 @@ from .._spawn.verdict import CRASH_LOOP, RUNAWAY, Verdict
 from .._spawn.watch import Watch
 from .survey import Holder, Limit, Resource, Survey
 
-_FIRST_LOOK = 0.2  # seconds
-_LEAST_NUMBERS = 3  # that the kernel gives out meanwhile, or nothing storms
+_FIRST_LOOK = 0.3  # seconds in which the kernel gives out a number, or nothing storms
 _WATCH = 1.0
+_LONGER = 3.0  # where a unit was started anew meanwhile: systemd waits 0.1 s by default, and longer where it is busy
 _MOST_PROCESSES = 5000  # more than these take too long to watch, and are a storm of another kind
 _KINDS = {CRASH_LOOP: "crash loop", RUNAWAY: "runaway"}
 
@@ -32,21 +32,29 @@ def limits(survey: Survey, top: int) -> list[Limit]:
         return []
     if survey.is_over or not _stirs(table):
         return []
-    request = spawning.Request(duration=_WATCH)
-    seen = Watch(table).run(request.duration)
-    judged = spawning.verdicts(seen, request, spawning.free_numbers(table))
-    found = [_limit(evidence, verdict, request) for evidence, verdict in judged if verdict.verdict in _KINDS]
-    return found[: max(0, top)]
+    request = spawning.Request()
+    found = _storms(table, request)
+    return [_limit(evidence, verdict, request) for evidence, verdict in found[: max(0, top)]]
 
 
 RESOURCE = Resource("spawning", "spawn_storm", limits, needs_processes=False)
 
 
+def _storms(table: ProcessTable, request: spawning.Request) -> list[tuple[Evidence, Verdict]]:
+    """Watched for longer where the evidence is too thin."""
+    for duration in (_WATCH, _LONGER):
+        seen = Watch(table).run(duration)
+        judged = spawning.verdicts(seen, request, spawning.free_numbers(table))
+        found = [(evidence, verdict) for evidence, verdict in judged if verdict.verdict in _KINDS]
+        if found or not any(evidence.place.starts for evidence, _verdict in judged):
+            return found
+    return []
+
+
 def _stirs(table: ProcessTable) -> bool:
     first = table.load()[1]
     time.sleep(_FIRST_LOOK)
-    last = table.load()[1]
-    return last < first or last - first >= _LEAST_NUMBERS
+    return table.load()[1] != first
 
 
 def _limit(evidence: Evidence, verdict: Verdict, request: spawning.Request) -> Limit:

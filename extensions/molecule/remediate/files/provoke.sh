@@ -6,13 +6,6 @@
 set -e
 scenarios=$(cd "$(dirname "$0")/../.." && pwd)
 
-# A bomb of bob's in a service, which may have so many tasks.
-set_off() {
-    cp /bin/bash /usr/local/bin/rogue
-    systemd-run --unit=storm --uid=bob --property="TasksMax=$1" --property=RemainAfterExit=yes \
-        /usr/local/bin/rogue -c "$2"
-}
-
 # Its limits on semaphores are the host's own, but nothing else below /proc/sys is.
 leak_arrays() {
     mount --bind /proc/sys/kernel/sem /proc/sys/kernel/sem
@@ -28,8 +21,15 @@ leak_arrays() {
 }
 
 case $1 in
-    storm) set_off infinity "$2" ;;
-    unit) set_off 200 "$2" ;;
+    storm)
+        cp /bin/bash /usr/local/bin/rogue
+        systemd-run --unit=storm --uid=bob --property=TasksMax=infinity --property=RemainAfterExit=yes \
+            /usr/local/bin/rogue -c "$2"
+        ;;
+    spawn)
+        systemd-run --unit=crashing --property=Restart=always --property=StartLimitIntervalSec=0 \
+            sh -c 'echo >>/run/starts; exit 1'
+        ;;
     apache) leak_arrays ;;
     mail) python3 "$scenarios/cron_mail_storm/files/storm.py" provoke inodes 100 ;;
     files)
