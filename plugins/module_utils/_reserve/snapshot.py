@@ -120,8 +120,8 @@ class _Look:
         of_pid_1 = self._table.cgroups(1) or {}
         for controller in (wanted, ""):
             mount = mounts.get(controller)
-            if mount is None:
-                continue
+            if mount is None or (controller == "cpu" and "cpuacct" not in mounts):
+                continue  # systemd takes those two as one, and drops CPUWeight= where it does not have both
             path = of_pid_1.get(controller, "/")
             path = path[: -len("/init.scope")] if path.endswith("/init.scope") else path
             directory = mount.directory(path or "/")

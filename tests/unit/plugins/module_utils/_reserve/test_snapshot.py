@@ -92,6 +92,14 @@ def test_weights_are_those_of_the_tree_that_has_them(tmp_path: Path, kind: str, 
     assert (host.cpu, host.weights) == (True, {"hostcare.slice": 1000})
 
 
+def test_a_tree_that_systemd_does_not_use(tmp_path: Path) -> None:
+    """It takes cpu and cpuacct as one. Where only one is mounted, it makes cgroups there and removes them again."""
+    tree = Tree(tmp_path, "v1")
+    mounts = "1 1 0:1 / {0} rw - cgroup none rw,pids\n2 1 0:2 / {0} rw - cgroup none rw,cpu\n"
+    tree.proc.write("self/mountinfo", mounts.format(tree.cgroups))
+    assert not tree.take().cpu
+
+
 @given(st.integers(1, 10000))
 def test_a_weight_is_the_same_by_shares(weight: int) -> None:
     """systemd writes a hundredth of 1024 times the weight, rounded down."""
