@@ -206,10 +206,10 @@ class ActionModule(ActionBase):
             waited = time.monotonic() - began
             if waited >= self._patience:
                 raise AnsibleConnectionFailure(
-                    f"{self._host} had no free process slot in {number} attempts over {waited:.1f} s. The last "
-                    f"refusal: {refusal}. Raise {PATIENCE} to try longer; a connection opened before the trouble "
-                    f"(ControlPersist) needs a slot less than a fresh one, and with a standby ({STANDBY}) none; if "
-                    f"nothing helps, the console is left.{self._standby_problem}"
+                    f"{self._host} had no free process slot in {number} attempt{'s' * (number > 1)} over {waited:.1f} "
+                    f"s. The last refusal: {refusal}. Raise {PATIENCE} to try longer; a connection opened before the "
+                    f"trouble (ControlPersist) needs a slot less than a fresh one, and with a standby ({STANDBY}) "
+                    f"none; if nothing helps, the console is left.{self._standby_problem}"
                 )
             left = self._patience - waited
             display.vv(f"session refused ({refusal}), attempt {number}, {left:.1f} s left", host=self._host)
