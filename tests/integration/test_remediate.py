@@ -135,6 +135,7 @@ def test_in_check_mode_it_is_the_assessment(fleet: Fleet) -> None:
     assert [plan["matched"] for plan in plans] == [before["web1"], before["web2"]]
 
 
+@pytest.mark.once
 def test_after_a_canary_that_fails_nothing_is_touched(fleet: Fleet) -> None:
     fleet.storm("web1", "web2", "web3")
     before = fleet.living()
@@ -161,6 +162,7 @@ def test_what_the_inventory_says_of_a_host_holds(fleet: Fleet) -> None:
     assert fleet.living() == before
 
 
+@pytest.mark.once
 def test_hosts_that_cannot_be_measured_stand_in_the_report_and_end_nothing(fleet: Fleet) -> None:
     fleet.storm("web1")
     fleet.arenas["web2"].spare(1)
