@@ -22,7 +22,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / ".work" / "collections"))
 
-from ansible_collections.hostcare.remediation.tests.benchmark import descriptors, listing, purge, semaphores, survey
+from ansible_collections.hostcare.remediation.tests.benchmark import (
+    descriptors,
+    fleet,
+    listing,
+    purge,
+    semaphores,
+    survey,
+)
 from ansible_collections.hostcare.remediation.tests.benchmark.contenders import (
     FIGHTERS,
     LIMIT,
@@ -34,7 +41,8 @@ from ansible_collections.hostcare.remediation.tests.benchmark.contenders import 
 from ansible_collections.hostcare.remediation.tests.benchmark.contest import Try, fight
 
 HOPELESS = 3  # tries after which a peer that has lost them all is left out
-PARTS = ("storms", "listing", "slots", "semaphores", "survey", "purge", "descriptors")
+PARTS = ("storms", "listing", "slots", "semaphores", "survey", "purge", "descriptors", "fleet")
+BY_WISH = ("fleet",)  # it takes eight minutes for itself
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -77,6 +85,10 @@ def main(arguments: Sequence[str]) -> int:
         )
         print(purge.table(record["purge"]))
         spotless = purge.is_bounded(record["purge"]) and spotless
+    if "fleet" in options.part:
+        record["fleet"] = fleet.measure(options.hosts, min(options.tries, 3), lambda line: print(line, flush=True))
+        print("", *fleet.lines(record["fleet"]), sep="\n")
+        spotless = fleet.is_linear(record["fleet"]) and spotless
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(record, indent=1))
     return 0 if spotless else 1
@@ -86,7 +98,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tries", type=int, default=5, help="of ours and of the C program in each scenario")
     parser.add_argument("--peer-tries", type=int, default=25, help="of the peers and of our other methods, at the most")
-    parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--part", nargs="+", choices=PARTS, default=[one for one in PARTS if one not in BY_WISH])
     parser.add_argument("--only", default="", help="contenders whose label contains this; the C program stays in")
     parser.add_argument("--scenario", nargs="+", choices=[one.name for one in SCENARIOS], default=[])
     parser.add_argument("--slots", type=int, default=2000, help="size of the process table in the storms")
@@ -98,6 +110,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--descriptors", type=int, default=100, help="that each of them holds")
     parser.add_argument("--surveyed-arrays", type=int, default=32000, help="on the host that is surveyed")
     parser.add_argument("--queue-files", type=int, default=1000000, help="in its mail queue")
+    parser.add_argument("--hosts", type=int, nargs="+", default=list(fleet.COUNTS), help="of the fleet, a run for each")
     parser.add_argument("--timeout", type=float, default=10, help="seconds for one try")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, default=ROOT / ".work" / "benchmark.json")
