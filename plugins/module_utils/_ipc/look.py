@@ -26,7 +26,7 @@ from .verdict import CONTAINER, HIDDEN, HOST, Case, Judge, Verdict, World, shows
 # Seconds: what times in the tables are rounded down to, and as much again for a clock that is being slewed.
 _TOLD_APART = 2.0
 
-_IDENTIFIER, _KEY = operator.attrgetter("id"), operator.attrgetter("key")
+_IDENTIFIER, _KEY, _FACTS = map(operator.attrgetter, Object._fields)
 
 
 class Judged(t.NamedTuple):
@@ -131,7 +131,7 @@ def _cases(
         facts = group[0].facts
         if facts.kind == SEMAPHORES:
             known = settled.get(facts, {})
-            asked = [array for array in group if array.id not in known]
+            asked = [array for array in group if array.id not in known] if known else group
             touches.update(known)
             if by_names:
                 meant += filter(selection.selects, asked)
@@ -159,19 +159,27 @@ def _split(
     facts = group[0].facts
     named_in_table = Touch(facts.pids)
     told = map(touches.get, map(_IDENTIFIER, group), itertools.repeat(named_in_table))
-    alike: dict[tuple[int, bool, bool], list[Object]] = collections.defaultdict(list)
     privates = map((0).__eq__, map(_KEY, group))
-    for how, found in zip(zip(map(id, told), privates, map(names, group) if names else itertools.repeat(False)), group):
-        alike[how].append(found)
-    for (_touch, is_private, is_named), members in alike.items():
+    hows = list(zip(map(id, told), privates, map(names, group) if names else itertools.repeat(False)))
+    for (_touch, is_private, is_named), members in alike(hows, group):
         yield Case(facts, touches.get(members[0].id, named_in_table), is_private, is_named), members
 
 
 def _by_facts(table: t.Sequence[Object]) -> t.Iterable[list[Object]]:
-    groups: dict[int, list[Object]] = collections.defaultdict(list)
-    for found in table:
-        groups[id(found.facts)].append(found)
-    return groups.values()
+    return [members for _facts, members in alike(list(map(id, map(_FACTS, table))), table)]
+
+
+_Mark = t.TypeVar("_Mark")
+
+
+def alike(marks: t.Sequence[_Mark], objects: t.Sequence[Object]) -> t.Iterable[tuple[_Mark, list[Object]]]:
+    """The objects of each mark, in their order."""
+    if len(set(marks)) == 1:  # as thousands that one service left
+        return [(marks[0], list(objects))]
+    found: dict[_Mark, list[Object]] = collections.defaultdict(list)
+    for mark, one in zip(marks, objects):
+        found[mark].append(one)
+    return found.items()
 
 
 def _is_selected(case: Case, selection: Selection) -> bool:

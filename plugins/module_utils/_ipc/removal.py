@@ -17,7 +17,7 @@ from .._kernel import sysv_ipc
 from .._kernel.errors import Refused
 from .._kernel.sysv_ipc import GONE, SEMAPHORES, SHARED_MEMORY, TOUCHED, Object, Touch
 from . import report
-from .look import Host, Judged, Look, Settled, look, settled
+from .look import Host, Judged, Look, Settled, alike, look, settled
 from .report import MOST_LISTED, Describer
 from .selection import Selection
 from .verdict import IN_USE, Case
@@ -106,11 +106,9 @@ def confirm(first: Plan, second: t.Iterable[Judged], options: Options, now: floa
     vanished = first.vanished
     for one in first.doomed:
         listed = again[one.case.facts.kind]
-        met: dict[int, tuple[Judged | None, list[Object]]] = {}
-        for member in one.members:
-            found = listed.get(member.id)
-            met.setdefault(id(found), (found, []))[1].append(member)
-        for found, members in met.values():
+        met = [id(listed.get(member.id)) for member in one.members]
+        for _id, members in alike(met, one.members):
+            found = listed.get(members[0].id)
             if found is None or found.case.touch is GONE:
                 vanished += len(members)
                 continue

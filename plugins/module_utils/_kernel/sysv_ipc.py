@@ -126,7 +126,7 @@ class Tables:
 
     def __init__(self, proc_root: str = "/proc") -> None:
         self.root = proc_root
-        self._known: dict[tuple[str, bytes], Facts] = {}
+        self._known: dict[str, dict[bytes, Facts]] = {kind: {} for kind in KINDS}
         self._latest: dict[str, tuple[bytes, list[Object]]] = {}
 
     def read(self, kind: str) -> list[Object] | None:
@@ -161,12 +161,10 @@ class Tables:
             return []
         at = {column: number for number, column in enumerate(columns[2:])}
         keys, ids, traces = zip(*lines)
-        known = self._known
-        for trace in set(traces):
-            if (kind, trace) not in known:
-                known[kind, trace] = parser(trace.split(), at, trace)
-        facts = map(known.__getitem__, zip(itertools.repeat(kind), traces))
-        return list(map(Object._make, zip(map(int, ids), map(int, keys), facts)))
+        known = self._known[kind]
+        for trace in set(traces) - known.keys():
+            known[trace] = parser(trace.split(), at, trace)
+        return list(map(Object._make, zip(map(int, ids), map(int, keys), map(known.__getitem__, traces))))
 
 
 _SETTINGS = {"sem": ("SEMMSL", "SEMMNS", "SEMOPM", "SEMMNI"), **{
