@@ -18,7 +18,8 @@ from .._spawn.verdict import CRASH_LOOP, RUNAWAY, Verdict
 from .._spawn.watch import Watch
 from .survey import Holder, Limit, Resource, Survey
 
-_FIRST_LOOK = 0.3  # seconds in which the kernel gives out a number, or nothing storms
+_FIRST_LOOK = 1.0  # seconds in which the kernel gives out a number, or nothing storms
+_BETWEEN = 0.1
 _WATCH = 1.0
 _LONGER = 3.0  # where a unit was started anew meanwhile: systemd waits 0.1 s by default, and longer where it is busy
 _MOST_PROCESSES = 5000  # more than these take too long to watch, and are a storm of another kind
@@ -52,9 +53,14 @@ def _storms(table: ProcessTable, request: spawning.Request) -> list[tuple[Eviden
 
 
 def _stirs(table: ProcessTable) -> bool:
+    """Whether anything is born at all; on a host that is busy, this takes a moment only."""
     first = table.load()[1]
-    time.sleep(_FIRST_LOOK)
-    return table.load()[1] != first
+    until = time.monotonic() + _FIRST_LOOK
+    while time.monotonic() < until:
+        time.sleep(_BETWEEN)
+        if table.load()[1] != first:
+            return True
+    return False
 
 
 def _limit(evidence: Evidence, verdict: Verdict, request: spawning.Request) -> Limit:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 import typing as t
 
@@ -103,8 +104,10 @@ def test_a_host_with_very_many_processes_is_left_out(
     assert "too long to watch" in survey.left_out["births a minute"]
 
 
-@pytest.mark.parametrize("numbers, stirs", [((5, 5), False), ((5, 6), True), ((900, 301), True)])
-def test_what_is_worth_a_longer_look(monkeypatch: pytest.MonkeyPatch, numbers: tuple[int, int], stirs: bool) -> None:
-    given = iter(numbers)
+@pytest.mark.parametrize(
+    "numbers, stirs", [((5,), False), ((5, 6), True), ((5, 5, 5, 5, 6), True), ((900, 900, 301), True)]
+)
+def test_what_is_worth_a_longer_look(monkeypatch: pytest.MonkeyPatch, numbers: t.Sequence[int], stirs: bool) -> None:
+    given = itertools.chain(numbers, itertools.repeat(numbers[-1]))
     monkeypatch.setattr(spawning.ProcessTable, "load", lambda _table: (1, next(given)))
     assert spawning._stirs(ProcessTable()) is stirs
