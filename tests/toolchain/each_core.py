@@ -34,6 +34,7 @@ WITH_THE_NEWEST = {"integration": ["-m", "not sample"], "molecule": ["--all"]}
 # alone, unless that is more than a few.
 MOST_AGAIN = 5
 FAILED_SCENARIO = re.compile(r"\[(\w+) > \w+\].*Executed: Failed")
+DONE_SCENARIO = re.compile(r"\[(\w+) > cleanup\].*Executed: Successful")
 SUITES = {"2.16": "bookworm", "2.19": "trixie"}
 WITH_OLDER_ONES = {"integration": ["-m", "not once"], "molecule": ["--scenario-name", "process_storm"]}
 
@@ -84,7 +85,8 @@ def integration(command: list[str], environment: dict[str, str]) -> bool:
 
 
 def molecule(command: list[str], environment: dict[str, str]) -> bool:
-    failures: set[str] = set()
+    failed: set[str] = set()
+    done: set[str] = set()
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, errors="replace",
@@ -92,13 +94,21 @@ def molecule(command: list[str], environment: dict[str, str]) -> bool:
         assert process.stdout is not None
         for line in process.stdout:
             print(line, end="", flush=True)
-            failures.update(FAILED_SCENARIO.findall(line))
+            failed.update(FAILED_SCENARIO.findall(line))
+            done.update(DONE_SCENARIO.findall(line))
     if process.returncode == 0:
         return True
     run([command[0], "destroy"], environment)  # the hosts are as the failure has left them
-    return is_worth_another_try(sorted(failures)) and all(
-        run([command[0], "test", "--scenario-name", name], environment) for name in sorted(failures)
+    # A failure is the end of it all, so those after it are still to come.
+    left = sorted((scenarios() - done if "--all" in command else set()) | failed)
+    return is_worth_another_try(sorted(failed)) and all(
+        run([command[0], "test", "--scenario-name", name], environment) for name in left
     )
+
+
+def scenarios() -> set[str]:
+    found = (ROOT / "extensions" / "molecule").glob("*/molecule.yml")
+    return {path.parent.name for path in found} - {"default"}
 
 
 def is_worth_another_try(failures: list[str]) -> bool:
