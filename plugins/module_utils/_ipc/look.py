@@ -140,15 +140,11 @@ def _cases(
                 (meant if selection.selects_facts(facts) else others).extend(asked)
     touches.update(calls.touches(meant, deadline))
     touches.update(calls.touches(others, deadline))
-    return [
-        case
-        for group in groups
-        for case in _split(
-            group,
-            touches if group[0].facts.kind == SEMAPHORES else {},
-            selection.names if by_names else None,
-        )
+    names = selection.names if by_names else None
+    cases = [
+        case for group in groups for case in _split(group, touches if group[0].facts.kind == SEMAPHORES else {}, names)
     ]
+    return sorted(cases, key=lambda case: (KINDS.index(case[0].facts.kind), case[1][0].id))
 
 
 def _split(
