@@ -12,6 +12,7 @@ longest time. HOSTCARE_PINGS_LOG names a file in which the same is read meanwhil
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import statistics
@@ -20,11 +21,11 @@ import tempfile
 import time
 from pathlib import Path
 
-# The program, and what it would import at its first task.
-import ansible.executor.task_queue_manager
-import ansible.plugins.connection.ssh
-import ansible.plugins.strategy.linear  # noqa: F401
 from ansible.cli.adhoc import AdHocCLI
+
+# What the program would import at its first task.
+for name in ("executor.task_queue_manager", "plugins.connection.ssh", "plugins.strategy.linear"):
+    importlib.import_module(f"ansible.{name}")
 
 FRESH = "ansible_ssh_args='-o ControlMaster=no -o ControlPath=none'"
 
