@@ -55,6 +55,11 @@ options:
       - The number of a process that is the parent, the parent's parent and so on of the process.
     type: list
     elements: int
+  tree: &tree
+    description:
+      - The number of a process that is meant together with all that descends from it.
+    type: list
+    elements: int
   ancestry: &ancestry
     description:
       - The names of the process, its parent and so on, such as C(postdrop < sendmail < crond).
@@ -83,6 +88,7 @@ options:
       cgroup: *cgroup
       pid: *pid
       descends_from: *descends_from
+      tree: *tree
       ancestry: *ancestry
       min_age: *min_age
 """

@@ -65,6 +65,9 @@ class Service:
         wish = {"state": state, "cgroup": [path]}
         return self._run(str(SUPPORT / "throttle_tool.py"), str(self.state), json.dumps(wish))
 
+    def freeze(self, **selector: Any) -> dict[str, Any]:
+        return self._run(str(SUPPORT / "remedy_tool.py"), json.dumps({"state": "frozen", "selector": selector}))
+
     def end(self, **options: Any) -> dict[str, Any]:
         wish = {"state": "terminated", "selector": {"descends_from": [self.master.inside]}, "grace_period": 0.5}
         return self._run(str(SUPPORT / "remedy_tool.py"), json.dumps({**wish, **options}))
@@ -130,3 +133,36 @@ def test_an_ending_that_fails_can_still_be_released(service: Service, fail: Call
     assert service.end(grace_period=0.1)["problem"], "it starts them again: the limit is gone"
     assert service.births > len(KINDS)
     service.twin.assert_unharmed()
+
+
+@pytest.fixture
+def job(service: Service) -> Task:
+    """A shell that the master's service has started beside its other children, and that starts more and more itself."""
+    before = {task.pid for task in service.tasks()}
+    command = ["dash", "-c", "while :; do sleep 300 & sleep 0.02; done"]
+    service.arena.start(command, cgroup=SERVICE)
+    wait_until(lambda: len(service.tasks()) > len(before) + 10, 10, "it multiplies")
+    return min((task for task in service.tasks() if task.pid not in before), key=lambda task: task.inside)
+
+
+def test_a_shell_that_gives_up_when_it_is_refused_a_child_leaves_none(service: Service, job: Task) -> None:
+    """Stopped first with all it has started, or the throttle would make it end, and its children nobody's."""
+    others = {task.pid for task in service.tasks() if task.name != "sleep"} - {job.pid}
+    frozen = service.freeze(tree=[job.inside])
+    assert frozen["converged"], frozen
+    assert frozen["frozen"] > 10, frozen
+    assert service.throttle()["converged"]
+    found = service.end(selector={"tree": [job.inside]}, grace_period=5)
+    assert (found["converged"], found["survivors_total"]) == (True, 0), found
+    assert found["terminated"] >= frozen["frozen"] > 10, "SIGTERM is enough for what was stopped here"
+    assert {task.pid for task in service.tasks()} == others
+    service.throttle("released")
+    service.twin.assert_unharmed()
+
+
+def test_a_shell_that_was_not_stopped_first_leaves_its_children(service: Service, job: Task) -> None:
+    """Why it is."""
+    assert service.throttle()["converged"]
+    wait_until(lambda: job.pid not in {task.pid for task in service.tasks()}, 10, "it gives up")
+    assert service.end(selector={"tree": [job.inside]})["matched"] == 0
+    assert sum(task.name == "sleep" for task in service.tasks()) > 10

@@ -20,6 +20,7 @@ _CRITERIA: dict[str, dict[str, t.Any]] = {
     "cgroup": {"type": "list", "elements": "str"},
     "pid": {"type": "list", "elements": "int"},
     "descends_from": {"type": "list", "elements": "int"},
+    "tree": {"type": "list", "elements": "int"},
     "ancestry": {"type": "str"},
     "min_age": {"type": "str"},
 }

@@ -22,7 +22,7 @@ _DELETED = " (deleted)"
 
 CRITERIA = (
     "name", "name_regex", "exe", "exe_regex", "cmdline_regex", "user", "unit", "cgroup",
-    "pid", "descends_from", "ancestry",
+    "pid", "descends_from", "tree", "ancestry",
 )  # fmt: skip
 
 
@@ -39,13 +39,14 @@ class Selector(t.NamedTuple):
     cgroups: tuple[str, ...] = ()
     pids: frozenset[int] = frozenset()
     descends_from: frozenset[int] = frozenset()
+    trees: frozenset[int] = frozenset()
     ancestry: tuple[bytes, ...] = ()
     min_age: float = 0.0
     min_count: int = 0
 
     @property
     def needs_tree(self) -> bool:
-        return bool(self.descends_from or self.ancestry)
+        return bool(self.descends_from or self.trees or self.ancestry)
 
     @property
     def reason(self) -> str:
@@ -99,6 +100,7 @@ def parse(options: t.Mapping[str, t.Any], where: str = "the selector") -> Select
         cgroups=tuple(_cgroup(path, where) for path in options.get("cgroup") or ()),
         pids=frozenset(_pid(pid, "pid", where) for pid in options.get("pid") or ()),
         descends_from=frozenset(_pid(pid, "descends_from", where) for pid in options.get("descends_from") or ()),
+        trees=frozenset(_pid(pid, "tree", where) for pid in options.get("tree") or ()),
         ancestry=_ancestry(options.get("ancestry"), where),
         min_age=seconds(options.get("min_age"), "min_age"),
         min_count=int(options.get("min_count") or 0),
@@ -271,6 +273,8 @@ class Matcher:
         if tree is None:
             return False
         if wanted.descends_from and wanted.descends_from.isdisjoint(tree.above(process.pid)):
+            return False
+        if wanted.trees and process.pid not in wanted.trees and wanted.trees.isdisjoint(tree.above(process.pid)):
             return False
         if not wanted.ancestry:
             return True
