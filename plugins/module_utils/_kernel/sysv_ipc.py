@@ -293,7 +293,9 @@ class Calls:
             [*map(self._ask, itertools.compress(ids, looks), itertools.repeat(0), itertools.repeat(_IPC_RMID))]
         )
         return [
-            (0 if next(answers) >= 0 else self.remove(array)) if is_untouched else self._why_touched(array.id)
+            0
+            if is_untouched and next(answers) >= 0
+            else self._why_left(array.id, errno.EPERM if is_untouched else TOUCHED)
             for array, is_untouched in zip(arrays, untouched)
         ]
 
@@ -314,8 +316,9 @@ class Calls:
                 return False
         return True
 
-    def _why_touched(self, identifier: int) -> int:
-        return errno.EIDRM if self._unseen(identifier) is GONE else TOUCHED
+    def _why_left(self, identifier: int, otherwise: int) -> int:
+        """Not by another try, which would be a removal without a look. semctl(2) knows no other reason than these."""
+        return errno.EIDRM if self._unseen(identifier) is GONE else otherwise
 
     def remove(self, found: Object) -> int:
         """0, or the error: EIDRM and EINVAL mean that it was gone before, EPERM that it is neither ours nor root's."""

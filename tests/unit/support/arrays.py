@@ -40,8 +40,8 @@ def in_namespace(work: t.Callable[[], Result], sem: str = "250 32000 32 128", se
     return in_child(inside, seconds)
 
 
-def array(nsems: int = 1, key: int = 0, value: int | None = None) -> int:
-    made = _call(_libc.semget(key, nsems, _CREATE | 0o600))
+def array(nsems: int = 1, key: int = 0, value: int | None = None, mode: int = 0o600) -> int:
+    made = _call(_libc.semget(key, nsems, _CREATE | mode))
     if value is not None:
         for number in range(nsems):
             _call(_libc.semctl(made, number, _SETVAL, value))

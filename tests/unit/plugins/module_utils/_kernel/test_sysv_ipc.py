@@ -267,6 +267,26 @@ class TestCalls:
         assert (first, second, slept_on) == (0, 0, TOUCHED)
         assert gone in (errno.EINVAL, errno.EIDRM)
 
+    def test_a_removal_that_is_denied_is_not_tried_again(self) -> None:
+        def work() -> t.Any:
+            made = [arrays.array(value=1, mode=0o666) for _one in range(2)]
+            calls, table = Calls(), seen()
+            touch = calls.touches([table[made[0]]])[made[0]]
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+            tried = []
+
+            def noting(kernel: t.Any) -> t.Any:
+                return lambda identifier, *what: (tried.append((identifier, what[-1])), kernel(identifier, *what))[1]
+
+            calls = Calls()
+            calls._ask, calls._semctl = noting(calls._ask), noting(calls._semctl)
+            assert isinstance(touch, Touch)
+            done = calls.remove_untouched([table[number] for number in made], touch)
+            return done, [number for number, what in tried if what == sysv_ipc._IPC_RMID] == made
+
+        assert in_namespace(work) == ([errno.EPERM, errno.EPERM], True)
+
     def test_removing(self) -> None:
         def work() -> t.Any:
             made = {SEMAPHORES: arrays.array(), SHARED_MEMORY: arrays.segment(), MESSAGE_QUEUES: arrays.queue()}
