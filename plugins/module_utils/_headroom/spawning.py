@@ -31,19 +31,25 @@ def limits(survey: Survey, top: int) -> list[Limit]:
     if len(table.pids()) > _MOST_PROCESSES:
         survey.left_out["births a minute"] = f"more than {_MOST_PROCESSES} processes take too long to watch"
         return []
-    if survey.is_over or not _stirs(table):
+    if survey.deadline - time.monotonic() < _FIRST_LOOK + _WATCH:
+        survey.left_out["births a minute"] = f"watching them takes {_FIRST_LOOK + _WATCH:g} s: raise time_budget"
+        return []
+    if not _stirs(table):
         return []
     request = spawning.Request()
-    found = _storms(table, request)
+    found = _storms(survey, table, request)
     return [_limit(evidence, verdict, request) for evidence, verdict in found[: max(0, top)]]
 
 
 RESOURCE = Resource("spawning", "spawn_storm", limits, needs_processes=False)
 
 
-def _storms(table: ProcessTable, request: spawning.Request) -> list[tuple[Evidence, Verdict]]:
-    """Watched for longer where the evidence is too thin."""
+def _storms(survey: Survey, table: ProcessTable, request: spawning.Request) -> list[tuple[Evidence, Verdict]]:
+    """Watched for longer where the evidence is too thin, if the time allows it."""
     for duration in (_WATCH, _LONGER):
+        if survey.deadline - time.monotonic() < duration:
+            survey.left_out["births a minute"] = f"watching them for {duration:g} s more takes a longer time_budget"
+            break
         seen = Watch(table).run(duration)
         judged = spawning.verdicts(seen, request, spawning.free_numbers(table))
         found = [(evidence, verdict) for evidence, verdict in judged if verdict.verdict in _KINDS]

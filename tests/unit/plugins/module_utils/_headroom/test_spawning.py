@@ -94,6 +94,28 @@ def test_no_more_than_the_time_and_the_list_allow(host: t.Callable[[Seen], None]
     assert spawning.limits(bare(-1.0), 10) == []
 
 
+@pytest.mark.parametrize(
+    "budget, looks, reason", [(0.5, [], "takes 2 s"), (3.0, [1.0], "for 3 s more"), (9.0, [1.0, 3.0], "")]
+)
+def test_what_there_is_no_time_for_is_said(
+    monkeypatch: pytest.MonkeyPatch, budget: float, looks: list[float], reason: str
+) -> None:
+    durations: list[float] = []
+    path = "/system.slice/app.service"
+
+    def run(_watch: object, seconds: float) -> Seen:
+        durations.append(seconds)
+        return Seen(10.0, seconds, [], {path: Place(path, "app.service", starts=1)}, {}, 1, 50)
+
+    monkeypatch.setattr(spawning, "_stirs", lambda _table: True)
+    monkeypatch.setattr(spawning.Watch, "run", run)
+    survey = bare(budget)
+    assert spawning.limits(survey, 10) == []
+    assert durations == looks
+    assert reason in " ".join(survey.left_out.values())
+    assert bool(survey.left_out) == bool(reason)
+
+
 def test_a_host_with_very_many_processes_is_left_out(
     host: t.Callable[[Seen], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
