@@ -33,6 +33,7 @@ WITH_THE_NEWEST = {"integration": ["-m", "not sample"], "molecule": ["--all"]}
 # Beside others on two processors a time-out may end what only waits for its turn: what failed is tried once more and
 # alone, unless that is more than a few.
 MOST_AGAIN = 5
+TESTS_FAILED = 1  # of pytest, which ends with other codes where it could not run them all
 FAILED_SCENARIO = re.compile(r"\[(\w+) > \w+\].*Executed: Failed")
 DONE_SCENARIO = re.compile(r"\[(\w+) > cleanup\].*Executed: Successful")
 SUITES = {"2.16": "bookworm", "2.19": "trixie"}
@@ -54,6 +55,8 @@ def main(kind: str, arguments: list[str]) -> int:
             continue
         programs = str(ROOT / venv / "bin")
         share = WITH_THE_NEWEST[kind] if core == newest else WITH_OLDER_ONES[kind]
+        if "--scenario-name" in arguments:
+            share = []
         command = [os.path.join(programs, COMMANDS[kind][0]), *COMMANDS[kind][1:], *share, *arguments]
         environment = dict(os.environ, HOSTCARE_ANSIBLE_BIN=programs, HOSTCARE_CORE=core)
         environment["PATH"] = os.pathsep.join((programs, os.environ["PATH"]))
@@ -71,17 +74,19 @@ def main(kind: str, arguments: list[str]) -> int:
     return 1 if failed else 0
 
 
-def run(command: list[str], environment: dict[str, str]) -> bool:
-    return subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False).returncode == 0
+def run(command: list[str], environment: dict[str, str]) -> int:
+    return subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
 
 
 def integration(command: list[str], environment: dict[str, str]) -> bool:
-    if run(command, environment):
-        return True
     record = WORK / "pytest" / "v" / "cache" / "lastfailed"  # pytest.ini says where
+    record.unlink(missing_ok=True)  # of an earlier run, which is no matter of this one
+    code = run(command, environment)
+    if code != TESTS_FAILED:
+        return code == 0
     failures = sorted(json.loads(record.read_text())) if record.exists() else []
     again = [*command, "--last-failed", "--last-failed-no-failures=none", "--numprocesses=0"]
-    return is_worth_another_try(failures) and run(again, environment)
+    return is_worth_another_try(failures) and run(again, environment) == 0
 
 
 def molecule(command: list[str], environment: dict[str, str]) -> bool:
@@ -100,13 +105,16 @@ def molecule(command: list[str], environment: dict[str, str]) -> bool:
         return True
     run([command[0], "destroy"], environment)  # the hosts are as the failure has left them
     # A failure is the end of it all, so those after it are still to come.
-    left = sorted((scenarios() - done if "--all" in command else set()) | failed)
+    left = sorted(meant(command) - (done - failed))
     return is_worth_another_try(sorted(failed)) and all(
-        run([command[0], "test", "--scenario-name", name], environment) for name in left
+        run([command[0], "test", "--scenario-name", name], environment) == 0 for name in left
     )
 
 
-def scenarios() -> set[str]:
+def meant(command: list[str]) -> set[str]:
+    """The scenarios that a command runs, but for the one that makes and removes the hosts of the others."""
+    if "--scenario-name" in command:
+        return {command[command.index("--scenario-name") + 1]}
     found = (ROOT / "extensions" / "molecule").glob("*/molecule.yml")
     return {path.parent.name for path in found} - {"default"}
 
