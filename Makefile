@@ -29,7 +29,9 @@ TARGET_CODE := $(wildcard plugins/modules plugins/module_utils plugins/doc_fragm
 CONTROLLER_CODE := $(wildcard plugins/action plugins/callback plugins/filter plugins/test plugins/plugin_utils tests/integration tests/support \
 	tests/benchmark tests/toolchain extensions)
 
+# Compiled once: without, each of the many starts of ansible takes three times as long. Empty means that it may be written.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.work/pycache
+export PYTHONDONTWRITEBYTECODE :=
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.work/hypothesis
 export ANSIBLE_HOME := $(CURDIR)/.work/ansible
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.work/collections:$(CURDIR)/.work/thirdparty
