@@ -103,8 +103,6 @@ class Controller:
         # The user's own settings must not reach the tests.
         kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
         kept.pop("SSH_AUTH_SOCK", None)
-        # Where nothing is written either: each run would compile the whole of ansible-core.
-        kept.pop("PYTHONPYCACHEPREFIX", None)
         return kept | {
             "ANSIBLE_COLLECTIONS_PATH": f"{ROOT}/.work/collections:{ROOT}/.work/thirdparty",
             "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
@@ -113,5 +111,4 @@ class Controller:
             "ANSIBLE_LOCAL_TEMP": str(self._home / "ansible-tmp"),
             "ANSIBLE_CONFIG": str(self._home / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
