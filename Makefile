@@ -116,7 +116,7 @@ integration: .work/core.stamp .work/automation.stamp .work/tests.stamp .work/thi
 	@$(PYTHON) $(TOOLCHAIN)/each_core.py integration $(ARGS)
 
 .PHONY: molecule
-molecule: .work/core.stamp .work/thirdparty/.complete testhosts-images ## Molecule on real hosts with each ansible-core; root
+molecule: .work/core.stamp .work/automation.stamp .work/thirdparty/.complete testhosts-images ## Molecule on real hosts with each ansible-core; root
 	@$(PYTHON) $(TOOLCHAIN)/each_core.py molecule $(ARGS)
 
 .PHONY: benchmark

@@ -1,126 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026 The hostcare.remediation authors
-"""Jobs as AWX runs them: ansible-runner, in the directories that AWX makes for a job, on hosts with bombs.
-
-The layout, the files and what is marked unsafe are those of awx/main/tasks/jobs.py and of safe_dump in
-awx/main/utils/safe_yaml.py (AWX 24.6.1): what a template sets is a template of Ansible, an answer to a survey is text.
-"""
+"""Jobs as AWX runs them, on a host with a bomb."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import typing as t
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
-from ansible_collections.hostcare.remediation.tests.support.automation import PROGRAMS, environment
-from ansible_collections.hostcare.remediation.tests.support.awx import rules
-from ansible_collections.hostcare.remediation.tests.support.awx.shipped import TEMPLATES
-from ansible_collections.hostcare.remediation.tests.support.controller import ROOT
+from ansible_collections.hostcare.remediation.tests.support.awx.jobs import Awx
 from ansible_collections.hostcare.remediation.tests.support.storm.arena import TOOLS, Arena
 from ansible_collections.hostcare.remediation.tests.support.storm.programs import program
 
 pytestmark = pytest.mark.once
 
 SPARE = 15
-INVENTORY = """#!/usr/bin/env python3
-# -*- coding: utf-8 -*-
-print(%r)
-"""
-
-
-class _Dumper(yaml.SafeDumper):
-    """Every text is marked, as AWX marks it."""
-
-    def represent_data(self, data: t.Any) -> yaml.Node:
-        return self.represent_scalar("!unsafe", data) if isinstance(data, str) else super().represent_data(data)
-
-
-class Job(t.NamedTuple):
-    number: int
-    code: int
-    status: str
-    output: str
-    events: list[dict[str, t.Any]]
-
-    @property
-    def artifacts(self) -> dict[str, t.Any]:
-        """What AWX keeps as the artifacts of the job, and hands on to the nodes that follow."""
-        return dict(self.events[-1]["event_data"].get("artifact_data", {}))
-
-    def tasks(self, *kinds: str) -> list[str]:
-        return [event["event_data"]["task"] for event in self.events if event["event"] in kinds]
-
-
-class Awx:
-    """One project, synchronized once; each job has a directory of its own."""
-
-    def __init__(self, home: Path, hosts: dict[str, t.Any]) -> None:
-        self._home, self._hosts, self._count = home, hosts, 16
-        self._project, self._collections = home / "project", home / "requirements_collections"
-
-    def synchronize(self) -> None:
-        """A checkout, and what collections/requirements.yml asks for."""
-        listed = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT, capture_output=True, check=True,
-        )  # fmt: skip
-        for name in filter(None, listed.stdout.decode().split("\0")):
-            if (ROOT / name).is_file() and not name.startswith("tests/"):
-                (self._project / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, self._project / name)
-        subprocess.run(
-            ["ansible-galaxy", "collection", "install", "-r", "collections/requirements.yml", "-p", self._collections],
-            cwd=self._project, env=environment(self._home, ANSIBLE_COLLECTIONS_PATH=str(self._collections)),
-            capture_output=True, check=True, timeout=120,
-        )  # fmt: skip
-
-    def launch(self, name: str, answers: dict[str, t.Any], *arguments: str) -> Job:
-        """With the defaults of the survey, as AWX fills them in."""
-        template = TEMPLATES[name]
-        questions = template["survey_spec"]["spec"]
-        defaults = {one["variable"]: one["default"] for one in questions if "default" in one}
-        taken = rules.accepted(template, {**defaults, **answers})
-        self._count += 1
-        job = self._home / f"job-{self._count}"
-        for part in ("inventory", "env"):
-            (job / part).mkdir(parents=True)
-        (job / "project").symlink_to(self._project)
-        hosts = job / "inventory" / "hosts"
-        hosts.write_text(
-            INVENTORY % json.dumps({"all": {"hosts": list(self._hosts)}, "_meta": {"hostvars": self._hosts}})
-        )
-        hosts.chmod(0o700)
-        own = {**template["extra_vars"], "hostcare_become": False, "hostcare_window": "", "hostcare_max_hosts": ""}
-        numbers = {"awx_job_id": self._count, "tower_job_id": self._count}
-        files = {
-            "extravars": yaml.safe_dump(own) + yaml.dump({**numbers, **taken}, Dumper=_Dumper),
-            "settings": json.dumps({"job_timeout": 120, "idle_timeout": 60, "suppress_ansible_output": True}),
-            "envvars": json.dumps({"ANSIBLE_COLLECTIONS_PATH": str(self._collections), "ANSIBLE_FORCE_COLOR": "True"}),
-            "cmdline": " ".join(arguments),
-        }
-        for file, content in files.items():
-            (job / "env" / file).write_text(content)
-        done = subprocess.run(
-            [PROGRAMS / "ansible-runner", "run", job, "--playbook", template["playbook"], "--ident", str(self._count)],
-            env=environment(self._home), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-            timeout=120,
-        )  # fmt: skip
-        artifacts = job / "artifacts" / str(self._count)
-        assert artifacts.is_dir(), done.stdout + done.stderr
-        events = [json.loads(path.read_text()) for path in (artifacts / "job_events").glob("*.json")]
-        return Job(
-            self._count,
-            int((artifacts / "rc").read_text()),
-            (artifacts / "status").read_text(),
-            (artifacts / "stdout").read_text(),
-            sorted(events, key=lambda event: int(event["counter"])),
-        )
 
 
 @pytest.fixture
