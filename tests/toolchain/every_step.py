@@ -3,8 +3,9 @@
 """Run every kind of test as a target of the Makefile, say where it is and how long it took, and sum up.
 
 A set-up that fails ends it; a test that fails does not, so that one run shows all there is to mend. What waits (hosts
-that boot, storms, daemons) runs beside what computes, in two lanes; what is measured runs alone. A step that runs
-beside another keeps all it says in a log; what tells of its failures is shown at the end.
+that boot, storms, daemons) runs in two lanes, and what only computes in a third one, which gives way to them; what is
+measured runs alone. A step that runs beside another keeps all it says in a log; what tells of its failures is shown at
+the end.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +45,14 @@ class Step(NamedTuple):
     arguments: tuple[str, ...] = ()
 
 
+class Lane:
+    """Steps one after the other, beside those of the other lanes; ``nice`` as of nice(1)."""
+
+    def __init__(self, *steps: Step, nice: int = 0) -> None:
+        self.steps = steps
+        self.nice = nice
+
+
 class Outcome(NamedTuple):
     step: Step
     passed: bool
@@ -57,19 +65,20 @@ SET_UP = (
 )
 # The quick ones first: most mistakes show within seconds.
 LANES = (
-    (
+    Lane(
         Step("lint", "ruff, yamllint, ansible-lint, changelog"),
         Step("types", "mypy strict"),
         Step("unit", "unit tests on the oldest and the newest Python"),
         Step("build", "build the collection and import it"),
         Step("docs", "docs site, with warnings as errors"),
-        Step("integration", "integration tests with each ansible-core"),
+        Step("sanity", "ansible-test sanity with each ansible-core"),
+        nice=5,
     ),
-    (
+    Lane(
         Step("testhosts-images", "base images of the test hosts"),
         Step("molecule", "Molecule on real hosts with each ansible-core"),
-        Step("sanity", "ansible-test sanity with each ansible-core"),
     ),
+    Lane(Step("integration", "integration tests with each ansible-core")),
 )
 ALONE = (
     # Ours beside the limit; the peers take their turns in `make benchmark`. The slots have a test of their own.
@@ -82,7 +91,7 @@ ALONE = (
 )
 
 
-TOTAL = len(SET_UP) + sum(map(len, LANES)) + len(ALONE)
+TOTAL = len(SET_UP) + sum(len(lane.steps) for lane in LANES) + len(ALONE)
 
 
 def clock(seconds: float) -> str:
@@ -102,13 +111,13 @@ class Run:
     def say(self, text: str) -> None:
         print(f"{clock(time.monotonic() - self.started):>6}  {text}", flush=True)
 
-    def step(self, step: Step, log: Path | None = None) -> bool:
+    def step(self, step: Step, log: Path | None = None, nice: int = 0) -> bool:
         """Run it, into a log that is shown at its end, or straight into the output of this run."""
         with self.voice:
             self.begun += 1
             self.say(f"=== [{self.begun}/{TOTAL}] {step.target}: {step.what}")
         begun = time.monotonic()
-        command = [self.make, "--no-print-directory", step.target, *step.arguments]
+        command = ["nice", "-n", str(nice), self.make, "--no-print-directory", step.target, *step.arguments]
         with log.open("wb") if log else contextlib.nullcontext() as output:
             process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
             passed = (self._watch(process, step, log) if log else process.wait()) == 0
@@ -127,9 +136,9 @@ class Run:
                 with self.voice:
                     self.say(f"    {step.target}: {last_line(log)}")
 
-    def lane(self, steps: Sequence[Step]) -> None:
-        for step in steps:
-            self.step(step, LOGS / f"{step.target}.log")
+    def lane(self, lane: Lane) -> None:
+        for step in lane.steps:
+            self.step(step, LOGS / f"{step.target}.log", lane.nice)
 
     def everything(self) -> None:
         for step in SET_UP:
