@@ -206,10 +206,11 @@ class ActionModule(ActionBase):
             waited = time.monotonic() - began
             if waited >= self._patience:
                 raise AnsibleConnectionFailure(
-                    f"{self._host} had no free process slot in {number} attempt{'s' * (number > 1)} over {waited:.1f} "
-                    f"s. The last refusal: {refusal}. Raise {PATIENCE} to try longer; a connection opened before the "
-                    f"trouble (ControlPersist) needs a slot less than a fresh one, and with a standby ({STANDBY}) "
-                    f"none; if nothing helps, the console is left.{self._standby_problem}"
+                    f"{self._host} gave no session in {number} attempt{'s' * (number > 1)} over {waited:.1f} s: it has "
+                    f"no free process slot, or is not to be reached. The last refusal: {refusal}. Raise {PATIENCE} to "
+                    f"try longer; a connection opened before the trouble (ControlPersist) needs a slot less than a "
+                    f"fresh one, and with a standby ({STANDBY}) none; if nothing helps, the console is left."
+                    f"{self._standby_problem}"
                 )
             left = self._patience - waited
             display.vv(f"session refused ({refusal}), attempt {number}, {left:.1f} s left", host=self._host)
