@@ -233,7 +233,7 @@ def test_what_spawn_throttle_returns(tmp_path: Path, check_mode: bool) -> None:
 
 def test_what_spawn_info_returns() -> None:
     """A parent whose children fail, which is who is to blame, beside whatever else is born on this machine."""
-    script = "while :; do /bin/false; done"
+    script = "while :; do (sleep 0.02; exit 1); done"
     with subprocess.Popen(["bash", "-c", script], start_new_session=True) as spawner:
         try:
             returned = spawn.run(spawn.Request(duration=2.0, top=50))
