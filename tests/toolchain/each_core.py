@@ -55,7 +55,7 @@ def main(kind: str, arguments: list[str]) -> int:
             continue
         programs = str(ROOT / venv / "bin")
         share = WITH_THE_NEWEST[kind] if core == newest else WITH_OLDER_ONES[kind]
-        if "--scenario-name" in arguments:
+        if {"--scenario-name", "--all"} & set(arguments):
             share = []
         command = [os.path.join(programs, COMMANDS[kind][0]), *COMMANDS[kind][1:], *share, *arguments]
         environment = dict(os.environ, HOSTCARE_ANSIBLE_BIN=programs, HOSTCARE_CORE=core)
