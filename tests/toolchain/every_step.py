@@ -68,7 +68,6 @@ LANES = (
     Lane(
         Step("lint", "ruff, yamllint, ansible-lint, changelog"),
         Step("types", "mypy strict"),
-        Step("unit", "unit tests on the oldest and the newest Python"),
         Step("build", "build the collection and import it"),
         Step("docs", "docs site, with warnings as errors"),
         Step("sanity", "ansible-test sanity with each ansible-core"),
@@ -78,7 +77,10 @@ LANES = (
         Step("testhosts-images", "base images of the test hosts"),
         Step("molecule", "Molecule on real hosts with each ansible-core"),
     ),
-    Lane(Step("integration", "integration tests with each ansible-core")),
+    Lane(
+        Step("unit", "unit tests on the oldest and the newest Python"),
+        Step("integration", "integration tests with each ansible-core"),
+    ),
 )
 ALONE = (
     # Ours beside the limit; the peers take their turns in `make benchmark`. The slots have a test of their own.

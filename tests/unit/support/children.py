@@ -67,6 +67,7 @@ def sleeping(
     try:
         assert select.select([ready], [], [], 10)[0], "the child did not start"
         assert os.read(ready, 1) == b"x", "the child failed"
+        assert os.read(ready, 1) == b"", "the child has closed its end, too"
         found = ProcessTable().read(pid)
         assert found is not None
         yield found

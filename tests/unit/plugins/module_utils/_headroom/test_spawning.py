@@ -132,4 +132,5 @@ def test_a_host_with_very_many_processes_is_left_out(
 def test_what_is_worth_a_longer_look(monkeypatch: pytest.MonkeyPatch, numbers: t.Sequence[int], stirs: bool) -> None:
     given = itertools.chain(numbers, itertools.repeat(numbers[-1]))
     monkeypatch.setattr(spawning.ProcessTable, "load", lambda _table: (1, next(given)))
+    monkeypatch.setattr(spawning, "_BETWEEN", 0.001)
     assert spawning._stirs(ProcessTable()) is stirs
