@@ -68,6 +68,9 @@ class Service:
     def freeze(self, **selector: Any) -> dict[str, Any]:
         return self._run(str(SUPPORT / "remedy_tool.py"), json.dumps({"state": "frozen", "selector": selector}))
 
+    def thaw(self, **selector: Any) -> dict[str, Any]:
+        return self._run(str(SUPPORT / "remedy_tool.py"), json.dumps({"state": "thawed", "selector": selector}))
+
     def end(self, **options: Any) -> dict[str, Any]:
         wish = {"state": "terminated", "selector": {"descends_from": [self.master.inside]}, "grace_period": 0.5}
         return self._run(str(SUPPORT / "remedy_tool.py"), json.dumps({**wish, **options}))
@@ -157,6 +160,17 @@ def test_a_shell_that_gives_up_when_it_is_refused_a_child_leaves_none(service: S
     assert found["terminated"] >= frozen["frozen"] > 10, "SIGTERM is enough for what was stopped here"
     assert {task.pid for task in service.tasks()} == others
     service.throttle("released")
+    service.twin.assert_unharmed()
+
+
+def test_a_job_that_is_not_ended_after_all_goes_on(service: Service, job: Task) -> None:
+    """What was stopped before that, by itself, stays so."""
+    frozen = service.freeze(tree=[job.inside])
+    count = len(service.tasks())
+    found = service.thaw(tree=[job.inside])
+    assert found["thawed"] == frozen["frozen"] > 10, found
+    wait_until(lambda: len(service.tasks()) > count + 5, 10, "it multiplies again")
+    assert [task.state for task in service.tasks()].count("T") == 1
     service.twin.assert_unharmed()
 
 

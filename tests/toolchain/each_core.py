@@ -80,7 +80,8 @@ def run(command: list[str], environment: dict[str, str]) -> int:
 
 def integration(command: list[str], environment: dict[str, str]) -> bool:
     record = WORK / "pytest" / "v" / "cache" / "lastfailed"  # pytest.ini says where
-    record.unlink(missing_ok=True)  # of an earlier run, which is no matter of this one
+    if "--last-failed" not in command:
+        record.unlink(missing_ok=True)  # of an earlier run, which is no matter of this one
     code = run(command, environment)
     if code != TESTS_FAILED:
         return code == 0

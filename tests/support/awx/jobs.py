@@ -58,8 +58,8 @@ class Job(t.NamedTuple):
 class Awx:
     """One project, synchronized once; each job has a directory of its own."""
 
-    def __init__(self, home: Path, hosts: dict[str, t.Any], become: bool = False) -> None:
-        self._home, self._hosts, self._become = home, hosts, become
+    def __init__(self, home: Path, hosts: dict[str, t.Any]) -> None:
+        self._home, self._hosts = home, hosts
         self._count = 16 + len(list(home.glob("job-*")))
         self._project, self._collections = home / "project", home / "requirements_collections"
 
@@ -97,7 +97,7 @@ class Awx:
         hosts.chmod(0o700)
         own = {
             **template["extra_vars"],
-            "hostcare_become": self._become,
+            "hostcare_become": False,
             "hostcare_window": "",
             "hostcare_max_hosts": "",
         }
