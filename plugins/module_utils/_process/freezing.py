@@ -270,6 +270,11 @@ class Freezer:
         if fd is not None:
             os.close(fd)
 
+    def close(self) -> None:
+        """Let go of the descriptors; what is stopped stays so."""
+        for pid in list(self.handles):
+            self._let_go(pid)
+
     def forget(self, process: Process) -> None:
         self.held.pop(process.identity, None)
         self._let_go(str(process.pid))

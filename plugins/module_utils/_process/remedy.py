@@ -76,18 +76,20 @@ def run(options: Options, proc_root: str = "/proc") -> Outcome:
 
 def _run(options: Options, table: ProcessTable, journal: Journal) -> Outcome:
     report = Report(table, options.state)
-    reserve: list[int] = []
     session = os.getsid(0)
-    if not options.check_mode:
-        _take_precedence(table.root)
-        lock = journal.lock(table.root)
-        reserve = [os.dup(lock) for _spare in range(_RESERVE)]
-    if options.state == "thawed":
-        problem = thawing.run(table, journal, options.selector, options.check_mode, report)
-    elif options.selector is None:
-        raise Refused("no selector was given: say which processes are meant.")
-    else:
-        problem = Remedy(options, options.selector, table, journal, report, reserve, session).run()
+    with contextlib.ExitStack() as alone, contextlib.ExitStack() as reserve:
+        if not options.check_mode:
+            alone.enter_context(_precedence(table.root))
+            lock = journal.lock(table.root)
+            alone.callback(os.close, lock)
+            for _spare in range(_RESERVE):
+                reserve.callback(os.close, os.dup(lock))
+        if options.state == "thawed":
+            problem = thawing.run(table, journal, options.selector, options.check_mode, report)
+        elif options.selector is None:
+            raise Refused("no selector was given: say which processes are meant.")
+        else:
+            problem = Remedy(options, options.selector, table, journal, report, reserve, session).run()
     return Outcome(report.render(), problem, report.warnings)
 
 
@@ -101,7 +103,7 @@ class Remedy:
         table: ProcessTable,
         journal: Journal,
         report: Report,
-        reserve: list[int],
+        reserve: contextlib.ExitStack,
         session: int,
     ) -> None:
         self.session = session
@@ -240,8 +242,7 @@ class Remedy:
     def _settle_accounts(self, freezer: Freezer, pause: Pause | None, keep: bool) -> None:
         """Wake what must not stay stopped, remember what must, and report what was found on the way."""
         report = self.report
-        for fd in self.reserve:
-            os.close(fd)
+        self.reserve.close()
         kept = Memory()
         if keep:
             ours = frozenset(identity for identity in freezer.held if identity not in freezer.stopped_before)
@@ -259,6 +260,7 @@ class Remedy:
         report.protected += [spared for identity, spared in freezer.spared.items() if identity not in known]
         known = {process.identity for process in report.zombies}
         report.zombies += [zombie for identity, zombie in freezer.zombies.items() if identity not in known]
+        freezer.close()
 
     def _tell_parents(self) -> None:
         """SIGCHLD asks a parent to reap; it harms nobody."""
@@ -271,9 +273,11 @@ class Remedy:
                 self.report.told.add(pid)
 
 
-def _take_precedence(proc_root: str) -> None:
+@contextlib.contextmanager
+def _precedence(proc_root: str) -> t.Iterator[None]:
     """Ahead of the storm in the queue for the processor. The scheduler shares it among sessions first (autogroup,
     sched(7)), so leave that of the caller, which may be the storm's; a process group leader has to stay."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
     with contextlib.suppress(OSError):
         os.setsid()
     with contextlib.suppress(OSError):
@@ -281,6 +285,11 @@ def _take_precedence(proc_root: str) -> None:
     if os.getsid(0) == os.getpid():
         with contextlib.suppress(OSError), open(proc_root + "/self/autogroup", "w", encoding="ascii") as file:
             file.write("-20")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, before)
 
 
 class _Interruption:
