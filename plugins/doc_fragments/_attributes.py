@@ -96,3 +96,37 @@ attributes:
     description: Supports being used with the C(async) keyword.
     support: none
 """
+    BATCH = r"""
+options: {}
+attributes:
+  platform:
+    description: Target systems that the module works on.
+    platforms: posix
+    support: full
+    details: Linux.
+  action:
+    description: Indicates this has a corresponding action plugin, so that parts of it run on the controller.
+    support: full
+    details: It wraps the modules; they run on the host.
+  check_mode:
+    description: Can run in check mode and return what a real run would do, without doing it.
+    support: partial
+    details: As far as the modules of the steps can.
+  diff_mode:
+    description: Will return details on what has changed, or would change in check mode, when in diff mode.
+    support: partial
+    details: As far as the modules of the steps do.
+  idempotent:
+    description: When run twice in a row outside check mode with the same arguments, the second run reports no change.
+    support: partial
+    details: As far as the modules of the steps are.
+  one_process:
+    description:
+      - Runs in a single process on the managed node. It forks nothing, starts no thread, and writes nothing to disk
+        before it has freed something, so it works where the process table, the inodes or the disk are used up.
+    support: partial
+    details: As far as the modules of the steps do; those of this collection all do.
+  async:
+    description: Supports being used with the C(async) keyword.
+    support: none
+"""

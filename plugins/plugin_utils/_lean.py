@@ -79,7 +79,7 @@ class ActionModule(ActionBase):
             self._look_for_obstacles()
             self._set_pipelining(True)
             display.vvv(f"{self._task.action}: {self._slots()}", host=self._host)
-            answer = self._execute_module(task_vars=self._with_python(task_vars))
+            answer = self._execute(self._with_python(task_vars))
         except GiveWay as obstacle:
             self._lean = False
             self._set_pipelining(False)
@@ -87,11 +87,14 @@ class ActionModule(ActionBase):
                 f"{self._task.action} takes the ordinary way: {obstacle}. It needs several sessions, 3 process slots "
                 "or more, and room for files below the remote temp directory; on a host without these it fails."
             )
-            answer = self._execute_module(task_vars=task_vars)
+            answer = self._execute(task_vars)
         result.update(answer)
         if self._warnings:
             result["warnings"] = [*result.get("warnings", []), *self._warnings]
         return result
+
+    def _execute(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        return dict(self._execute_module(task_vars=task_vars))
 
     # --- what ansible-core asks of an action plugin while it executes a module ---
 
@@ -101,8 +104,11 @@ class ActionModule(ActionBase):
     def _low_level_execute_command(self, cmd: str, *arguments: t.Any, **options: t.Any) -> t.Any:
         if not self._lean:
             return super()._low_level_execute_command(cmd, *arguments, **options)
+        return self._send(_session.in_memory(options["in_data"]))
+
+    def _send(self, module: bytes) -> dict[str, t.Any]:
+        """What the Python of the host answers to this script, in the form that ansible-core knows."""
         command = self._command()
-        module = _session.in_memory(options["in_data"])
         rc, out, err = self._persist(
             lambda: self._connection.exec_command(command, in_data=module, sudoable=True),
             lambda left: self._ask_standby(module, left),
