@@ -62,7 +62,8 @@ options:
     elements: int
   ancestry: &ancestry
     description:
-      - The names of the process, its parent and so on, such as C(postdrop < sendmail < crond).
+      - The names of the process, its parent and so on, such as C(postdrop < sendmail < crond). Where any of several
+        names will do, they have C(|) between them, as in C(postdrop < sendmail < cron | crond).
     type: str
   min_age: &min_age
     description: The process has been running for at least this long, such as V(30s), V(5m), V(2h), V(1d).

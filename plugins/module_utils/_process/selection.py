@@ -40,7 +40,7 @@ class Selector(t.NamedTuple):
     pids: frozenset[int] = frozenset()
     descends_from: frozenset[int] = frozenset()
     trees: frozenset[int] = frozenset()
-    ancestry: tuple[bytes, ...] = ()
+    ancestry: tuple[frozenset[bytes], ...] = ()
     min_age: float = 0.0
     min_count: int = 0
 
@@ -180,14 +180,14 @@ def _pid(pid: int, option: str, where: str) -> int:
     return pid
 
 
-def _ancestry(chain: str | None, where: str) -> tuple[bytes, ...]:
-    """``postdrop < sendmail < crond``: the process itself first, each parent after its child."""
+def _ancestry(chain: str | None, where: str) -> tuple[frozenset[bytes], ...]:
+    """``postdrop < sendmail < cron | crond``: the process itself first, each parent, by any of its names, after it."""
     if not chain:
         return ()
-    links = [link.strip() for link in chain.split("<")]
-    if not all(links):
+    links = [[name.strip() for name in link.split("|")] for link in chain.split("<")]
+    if not all(name for link in links for name in link):
         raise Refused(f"{where}: ancestry {chain!r} has an empty link: write it as 'child < parent < grandparent'.")
-    return tuple(_comm(link, where) for link in links)
+    return tuple(frozenset(_comm(name, where) for name in link) for link in links)
 
 
 class Matcher:
@@ -279,4 +279,4 @@ class Matcher:
         if not wanted.ancestry:
             return True
         chain = [process.comm] + [tree.comms.get(pid, b"") for pid in tree.above(process.pid)]
-        return tuple(chain[: len(wanted.ancestry)]) == wanted.ancestry
+        return len(chain) >= len(wanted.ancestry) and all(map(frozenset.__contains__, wanted.ancestry, chain))

@@ -67,6 +67,7 @@ ME = os.geteuid()
         ({"tree": [-1]}, ("tree -1 is no process number",)),
         ({"ancestry": "a < < c"}, ("ancestry 'a < < c'", "empty link", "child < parent")),
         ({"ancestry": "<"}, ("ancestry '<'", "empty link")),
+        ({"ancestry": "a < b |"}, ("ancestry 'a < b |'", "empty link")),
         ({"ancestry": "a < a-very-long-name"}, ("'a-very-long-name'", "15 bytes")),
         ({"name": ["x"], "min_age": "soon"}, ("min_age", "'soon'", "s, m, h, d or w")),
     ],
@@ -131,7 +132,8 @@ def test_what_is_no_duration_is_refused(value: t.Any) -> None:
         ({"name": ["é"]}, "names", {"é".encode()}),
         ({"user": ["1234", pwd.getpwuid(0).pw_name]}, "uids", {1234, 0}),
         ({"cgroup": ["a/b/", "//c//d"]}, "cgroups", ("/a/b", "/c/d")),
-        ({"ancestry": "postdrop<sendmail  < crond"}, "ancestry", (b"postdrop", b"sendmail", b"crond")),
+        ({"ancestry": "postdrop<sendmail  < crond"}, "ancestry", ({b"postdrop"}, {b"sendmail"}, {b"crond"})),
+        ({"ancestry": "sendmail<cron|crond | fcron"}, "ancestry", ({b"sendmail"}, {b"cron", b"crond", b"fcron"})),
         ({"pid": [4194304]}, "pids", {4194304}),
         ({"name": ["x"], "min_age": "1h"}, "min_age", 3600),
     ],
@@ -158,7 +160,7 @@ def test_a_name_is_bytes_of_utf_8_whatever_the_locale() -> None:
         env={"PYTHONPATH": path, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
         check=False,
     )
-    expected = b"frozenset({b'\\xc3\\xa9'}) b'\\xc3\\xa9' (b'\\xc3\\xa9',)\n"
+    expected = b"frozenset({b'\\xc3\\xa9'}) b'\\xc3\\xa9' (frozenset({b'\\xc3\\xa9'}),)\n"
     assert done.stdout == expected, done.stderr.decode()
 
 
@@ -211,6 +213,9 @@ def matches(tree: ProcTree, options: dict[str, t.Any], pid: int) -> bool:
         ({"ancestry": "worker"}, True),
         ({"ancestry": "worker < master"}, True),
         ({"ancestry": "worker < master < systemd"}, True),
+        ({"ancestry": "worker < other | master < systemd"}, True),
+        ({"ancestry": "worker < other | systemd"}, False),
+        ({"ancestry": "master | worker < systemd | nobody"}, False),
         ({"ancestry": "worker < systemd"}, False),
         ({"ancestry": "master < systemd"}, False),
         ({"ancestry": "worker < master < systemd < nobody"}, False),
