@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.loader import action_loader
+from ansible.plugins.loader import action_loader, module_loader
 
 from ansible_collections.hostcare.remediation.plugins.plugin_utils import _batch, _lean, _session
 
@@ -37,6 +37,7 @@ class ActionModule(_lean.ActionModule):
         self._check(given)
         self._steps = _batch.steps(given)
         self._task_vars = task_vars
+        self._check_mode = self._task.check_mode
         self._wrappers: list[bytes] = []
         self._results: list[dict[str, t.Any]] = [{} for _step in self._steps]
         if self._lean:
@@ -49,7 +50,11 @@ class ActionModule(_lean.ActionModule):
         names = [step["name"] for step in given]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise AnsibleActionFail(f"steps: the name {twice[0]} is given twice. Results are told apart by it.")
-        for module in {step["module"] for step in given}:
+        for module in sorted({step["module"] for step in given}):
+            if not module_loader.has_plugin(module):
+                raise AnsibleActionFail(
+                    f"steps: there is no module {module}. Give its full name, such as ansible.builtin.stat."
+                )
             if module in _PLAIN or not (plugin := action_loader.get(module, class_only=True)):
                 continue
             if plugin.run is not _lean.ActionModule.run or plugin is ActionModule:
@@ -92,8 +97,8 @@ class ActionModule(_lean.ActionModule):
                 failed = step.name
 
     def _run_step(self, step: _batch.Step) -> dict[str, t.Any]:
-        check_mode = self._task.check_mode
-        self._task.check_mode = check_mode or step.check_mode
+        outer = self._task.check_mode  # that of the step before, where this one is wrapped from within it
+        self._task.check_mode = self._check_mode or step.check_mode
         try:
             result = dict(
                 self._execute_module(
@@ -103,5 +108,5 @@ class ActionModule(_lean.ActionModule):
                 )
             )
         finally:
-            self._task.check_mode = check_mode
+            self._task.check_mode = outer
         return {key: value for key, value in result.items() if not key.startswith("_ansible") and key != "invocation"}

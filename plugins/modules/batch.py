@@ -25,7 +25,7 @@ options:
     required: true
     suboptions:
       name:
-        description: Under which name the result is found in RV(results). No two steps may have the same one.
+        description: Under which name the result is found in RV(steps). No two steps may have the same one.
         type: str
         required: true
       module:
@@ -63,8 +63,8 @@ options:
         type: bool
         default: false
 notes:
-  - Should the process be killed in the middle, the step that it was at fails, and RV(results) has what those before it
-    have answered.
+  - Should the process be killed in the middle, the step that it was at fails, and RV(steps) has what those before it
+    have answered. Over ssh, which does not tell this from a lost session, the host is unreachable instead.
   - Over a connection without pipelining the modules run in the ordinary way of C(ansible-core), one after the other.
 """
 
@@ -98,7 +98,7 @@ EXAMPLES = r"""
 
 - name: Show how many were killed
   ansible.builtin.debug:
-    msg: "{{ remedy.results.rogues.results | map(attribute='killed') | sum }}"
+    msg: "{{ remedy.steps.rogues.results | map(attribute='killed') | sum }}"
 
 - name: Look at a service and its descriptors
   hostcare.remediation.batch:
@@ -116,7 +116,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-results:
+steps:
   description:
     - What each module returned, by the name of its step. One that was not run has RV(ignore:skipped) and
       RV(ignore:skip_reason). Warnings, deprecations and diffs are those of the task.

@@ -99,7 +99,8 @@ def combined(given: Iterable[dict[str, t.Any]], done: Sequence[tuple[Step, Resul
     for key in _FOR_THE_TASK:
         if found := [one for _step, result in done for one in _listed(result.pop(key, None))]:
             answer[key] = found
-    answer["results"] = {one["name"]: _of_step(one, done) for one in given}
+    answer["steps"] = {one["name"]: _of_step(one, done) for one in given}
+    answer["results"] = answer["steps"]  # to be taken out
     for step, result in done:
         if result.get("failed") and not step.ignore_errors:
             return {**answer, "failed": True, "failed_step": step.name, "msg": f"{step.name}: {_problem(result)}"}

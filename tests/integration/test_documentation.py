@@ -18,7 +18,7 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.hostcare.remediation.plugins.action import triage_report
+from ansible_collections.hostcare.remediation.plugins.action import batch, triage_report
 from ansible_collections.hostcare.remediation.plugins.module_utils._cron import remedy as cron
 from ansible_collections.hostcare.remediation.plugins.module_utils._descriptors import limits_remedy, survey
 from ansible_collections.hostcare.remediation.plugins.module_utils._descriptors.limits_plan import Wish
@@ -71,13 +71,16 @@ def test_no_result_has_a_key_that_means_something_else_to_ansible(name: str) -> 
     assert not set(documented(name)) & RESERVED
 
 
+ACTIONS = {"batch": batch, "triage_report": triage_report}
+
+
 class Asked(Exception):
     """Carries what the module asked `AnsibleModule` for."""
 
 
 def specification(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, t.Any]:
-    if name == "triage_report":  # an action plugin is all there is to it
-        return {"argument_spec": triage_report.ARGUMENTS, "supports_check_mode": True}
+    if name in ACTIONS:  # an action plugin is all there is to it
+        return {"argument_spec": ACTIONS[name].ARGUMENTS, "supports_check_mode": True}
 
     def ask(**given: t.Any) -> t.NoReturn:
         raise Asked(given)
@@ -318,6 +321,15 @@ def test_what_reserve_info_returns() -> None:
     assert found[0].keys() == found[1].keys() == found[2].keys()
     together["size"] = {**together["size"], "outer_pids_max": 5}
     assert differences(documented("reserve_info"), together, "reserve_info") == []
+
+
+def test_the_steps_of_a_batch_are_documented_as_they_are_checked() -> None:
+    (steps,) = yaml.safe_load(load("batch").DOCUMENTATION)["options"].values()
+    told = {
+        name: {key: value for key, value in option.items() if key != "description"}
+        for name, option in steps["suboptions"].items()
+    }
+    assert told == batch.STEP
 
 
 def test_what_triage_report_returns() -> None:

@@ -34,7 +34,15 @@ LEANEST = [
     "rogue_process",
     *(
         pytest.param(module, marks=pytest.mark.once)
-        for module in ("headroom_info", "reserve_info", "spawn_info", "spawn_throttle", "sysv_ipc", "sysv_ipc_info")
+        for module in (
+            "batch",
+            "headroom_info",
+            "reserve_info",
+            "spawn_info",
+            "spawn_throttle",
+            "sysv_ipc",
+            "sysv_ipc_info",
+        )
     ),
 ]
 

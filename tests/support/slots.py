@@ -27,6 +27,17 @@ MOST = 12
 
 # Each module as a healthy host could see it: nothing matches, nothing changes.
 MODULES: dict[str, dict[str, t.Any]] = {
+    "batch": {
+        "steps": [
+            {"name": "room", "module": "hostcare.remediation.headroom_info"},
+            {
+                "name": "rogues",
+                "module": "hostcare.remediation.rogue_process",
+                "args": {"state": "killed"},
+                "each": [{"name": ["hostcare-nobody"]}, {"user": ["nobody"], "name": ["hostcare-nobody"]}],
+            },
+        ]
+    },
     "cron_mailto": {"mailto": "", "paths": ["/etc/hostcare-nowhere"]},
     "file_descriptor_info": {},
     "headroom_info": {},
