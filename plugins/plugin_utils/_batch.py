@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 
 from ansible_collections.hostcare.remediation.plugins.module_utils._batch import runner
 
-Result = dict[str, t.Any]
+Result = t.Dict[str, t.Any]  # noqa: UP006 - Python 3.8 runs the unit tests
 
 STOPPED = "an earlier step failed"
 LEFT_OUT = "its condition is false"
@@ -101,10 +101,17 @@ def combined(given: Iterable[dict[str, t.Any]], done: Sequence[tuple[Step, Resul
             answer[key] = found
     answer["steps"] = {one["name"]: _of_step(one, done) for one in given}
     answer["results"] = answer["steps"]  # to be taken out
-    for step, result in done:
-        if result.get("failed") and not step.ignore_errors:
-            return {**answer, "failed": True, "failed_step": step.name, "msg": f"{step.name}: {_problem(result)}"}
+    if failures := _failures(done):
+        step, result = failures[0]
+        answer.update(failed=True, failed_step=step.name, msg=f"{step.name}: {_problem(result)}")
     return answer
+
+
+def _failures(done: Sequence[tuple[Step, Result]]) -> list[tuple[Step, Result]]:
+    """Those that are the task's: also an ignored one, where it took the process and so the other steps along."""
+    ran = [(step, result) for step, result in done if result.get("skip_reason") != STOPPED]
+    failures = [(step, result) for step, result in ran if result.get("failed") and not step.ignore_errors]
+    return failures or (ran[-1:] if len(ran) < len(done) else [])
 
 
 def _of_step(given: dict[str, t.Any], done: Sequence[tuple[Step, Result]]) -> Result:

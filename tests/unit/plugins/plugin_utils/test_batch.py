@@ -96,6 +96,12 @@ def test_what_the_host_printed_is_given_back_to_each_step(text: str, rc: int, ex
             [(done(ignore_errors=True), {"failed": True, "msg": "no"})],
             {"changed": False, "steps": {"one": {"failed": True, "msg": "no"}}},
         ),
+        (  # the process was killed in it
+            [wish(ignore_errors=True), wish(name="two")],
+            [(done(ignore_errors=True), {"failed": True}), (done(name="two"), _batch.skipped(_batch.STOPPED))],
+            {"changed": False, "steps": {"one": {"failed": True}, "two": _batch.skipped(_batch.STOPPED)},
+             "failed": True, "failed_step": "one", "msg": "one: it failed"},
+        ),
         (
             [wish()],
             [(done(), {"failed": True})],
