@@ -1,6 +1,6 @@
 # Copyright (c) 2026 The hostcare.remediation authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What spawn_info saw and what spawn_throttle did, as lines for people.
+"""What spawn_info saw and what spawn_throttle did, as lines for people, and what the role spawn_storm does about it.
 
 PRIVATE: may change in any release.
 """
@@ -21,6 +21,8 @@ from ansible_collections.hostcare.remediation.plugins.plugin_utils._lines import
 Data = t.Mapping[str, t.Any]
 
 _STORMS = {"crash_loop": "crash loop", "runaway": "runaway"}
+# Whose children are ended.
+ENDED: dict[str, tuple[str, ...]] = {"never": (), "runaway": ("runaway",), "always": ("runaway", "crash_loop")}
 
 
 def spawn_lines(info: Data, width: int = 100, top: int = 10) -> list[str]:
@@ -51,6 +53,40 @@ def throttle_lines(results: t.Sequence[Data], dry: bool = False, width: int = 10
         if result.get("failed") and result.get("msg"):
             lines += wrapped(f"refused or failed: {result['msg']}", width, INDENT)
     return ["THROTTLE", *lines] if lines else []
+
+
+def spawn_steps(
+    groups: t.Sequence[Data], end: str = "runaway", limit: str = "none_new"
+) -> dict[str, list[dict[str, t.Any]]]:
+    """For each step of the remedy what it is done to, as arguments of its module. A job of a service, which can end
+    without it, is stopped first, ends as a whole, and its service is released then."""
+    ended = [group for group in groups if group["verdict"] in ENDED[end] and group.get("children_of")]
+    jobs = [group for group in ended if _job(group)]
+    return {
+        "freeze": [{**_selector(group), "tree": [_job(group)]} for group in jobs],
+        "throttle": [{**_selector(group), **_throttle(group, limit)} for group in groups],
+        "end": [{**_selector(group), **_meant(group)} for group in ended],
+        "release": [_selector(group) for group in jobs],
+    }
+
+
+def _selector(group: Data) -> dict[str, t.Any]:
+    return {criterion: [str(name) for name in names] for criterion, names in group["selector"].items()}
+
+
+def _job(group: Data) -> int:
+    """The child of the main process that spawns, 0 where there is none."""
+    return int((group.get("spawner") or {}).get("branch") or 0)
+
+
+def _meant(group: Data) -> dict[str, t.Any]:
+    return {"tree": [_job(group)]} if _job(group) else {"descends_from": [int(group["children_of"])]}
+
+
+def _throttle(group: Data, limit: str) -> dict[str, t.Any]:
+    if group.get("restarted"):
+        return {"method": "restart", "limit": "none_new"}
+    return {"method": "auto", "limit": str(group["lasting"]) if limit == "lasting" else limit}
 
 
 def _groups(groups: t.Sequence[Data], total: int, width: int, top: int) -> list[str]:

@@ -6,11 +6,16 @@ from __future__ import annotations
 
 import typing as t
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.hostcare.remediation.plugins.plugin_utils._lines import columns
-from ansible_collections.hostcare.remediation.plugins.plugin_utils._spawn import spawn_lines, throttle_lines
+from ansible_collections.hostcare.remediation.plugins.plugin_utils._spawn import (
+    spawn_lines,
+    spawn_steps,
+    throttle_lines,
+)
 
 
 def group(unit: str = "app.service", verdict: str = "crash_loop", **more: t.Any) -> dict[str, t.Any]:
@@ -66,6 +71,52 @@ def test_what_is_gone_says_nothing_and_what_failed_does() -> None:
         "  refused or failed: no such user",
     ]
     assert "left alone" in throttle_lines([{"targets": [{**TARGET, "outcome": "left_alone", "unit": ""}]}])[1]
+
+
+JOB = {
+    "verdict": "runaway", "selector": {"unit": ["cron.service"]}, "children_of": 7, "lasting": 3, "restarted": False,
+    "spawner": {"pid": 8, "branch": 7},
+}  # fmt: skip
+SERVER = {
+    "verdict": "crash_loop", "selector": {"cgroup": ["/a/b"]}, "children_of": 20, "lasting": 4, "restarted": False,
+    "spawner": {"pid": 20, "branch": None},
+}  # fmt: skip
+RESTARTED = {
+    "verdict": "crash_loop", "selector": {"unit": ["x.service"]}, "children_of": None, "lasting": 0, "restarted": True,
+    "spawner": None,
+}  # fmt: skip
+
+
+def test_a_job_ends_as_a_whole_and_its_service_is_let_go() -> None:
+    unit = {"unit": ["cron.service"]}
+    assert spawn_steps([JOB, RESTARTED]) == {
+        "freeze": [{**unit, "tree": [7]}],
+        "throttle": [
+            {**unit, "method": "auto", "limit": "none_new"},
+            {"unit": ["x.service"], "method": "restart", "limit": "none_new"},
+        ],
+        "end": [{**unit, "tree": [7]}],
+        "release": [unit],
+    }
+
+
+def test_of_a_service_that_spawns_itself_the_children_end_and_it_stays_throttled() -> None:
+    steps = spawn_steps([SERVER, RESTARTED], end="always", limit="lasting")
+    assert steps["end"] == [{"cgroup": ["/a/b"], "descends_from": [20]}]
+    assert [one["limit"] for one in steps["throttle"]] == ["4", "none_new"]
+    assert steps["freeze"] == steps["release"] == []
+
+
+@pytest.mark.parametrize("end, ended", [("never", 0), ("runaway", 1), ("always", 2)])
+def test_whose_children_end(end: str, ended: int) -> None:
+    steps = spawn_steps([JOB, SERVER, RESTARTED], end)
+    assert len(steps["end"]) == ended
+    assert len(steps["throttle"]) == 3
+    assert len(steps["freeze"]) == len(steps["release"]) == min(ended, 1)
+
+
+def test_nobody_storms() -> None:
+    assert spawn_steps([]) == {"freeze": [], "throttle": [], "end": [], "release": []}
 
 
 @given(st.text(max_size=200), st.integers(0, 200), st.integers(-3, 20))
