@@ -25,7 +25,8 @@ pytestmark = [
     pytest.mark.skipif("unified" not in hierarchies(), reason="this machine has no cgroup v2 tree to name units in"),
 ]
 
-INCIDENT = 5  # tasks that ask something of the host
+# So often something is asked of the host: look; throttle and end; let go and look again; release the lock.
+INCIDENT, ROUND = 4, 3
 # No names of other hosts on this machine: a v1 hierarchy does not list processes of other PID namespaces.
 JOBS, WEB = "system.slice/hcv-jobs.service", "system.slice/hcv-web.service"
 RUNAWAY = "(trap '' TERM; exec sleep 301) & sleep 302 & kill -STOP $!; while :; do sleep 303 & sleep 0.05; done"
@@ -100,7 +101,7 @@ def test_a_job_is_ended_and_its_service_goes_on(host: Host) -> None:
     host.storm()
     run = host.play(spawn_storm_timer=True)
     assert run.succeeded, run.output
-    assert len(host.tasks) < INCIDENT, host.tasks
+    assert len(host.tasks) <= INCIDENT, host.tasks
     assert len(host.living()) == 2, "the daemon, and its job that works"
     assert host.limit == "max"
     host.twin.assert_unharmed()
@@ -109,6 +110,7 @@ def test_a_job_is_ended_and_its_service_goes_on(host: Host) -> None:
 @pytest.mark.parametrize(
     "brake, said",
     [
+        pytest.param({"spawn_storm_budget": 0}, "max_remedies is 0", id="the lock"),
         pytest.param({"spawn_storm_max_victims": 1}, "max_victims", id="the freeze, and so the end"),
         pytest.param({"spawn_storm_max_processes": 1}, "max_processes", id="the throttle"),
         pytest.param({"spawn_storm_grace_period": "soon"}, "grace_period", id="the end alone"),
@@ -119,7 +121,7 @@ def test_what_is_not_ended_after_all_goes_on(host: Host, brake: dict[str, t.Any]
     run = host.play(**brake)
     assert not run.succeeded
     assert said in run.output
-    assert len(host.tasks) < INCIDENT, host.tasks
+    assert len(host.tasks) <= INCIDENT, host.tasks
     host.assert_goes_on()
 
 
@@ -144,7 +146,7 @@ def test_who_storms_again_after_the_release_is_throttled_for_longer(host: Host) 
         spawn_storm_rounds=1, spawn_storm_release_after="2s", spawn_storm_jitter=0, spawn_storm_duration="1s"
     )
     assert run.succeeded, run.output
-    assert len(host.tasks) < 2 * INCIDENT - 1, host.tasks
+    assert len(host.tasks) <= INCIDENT + ROUND, host.tasks
     report = "\n".join(run.results[-1].data["msg"])
     assert report.count("hcv-jobs.service: throttled") == 2, report
     assert report.count(" ended, ") == 2, report
