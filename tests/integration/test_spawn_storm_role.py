@@ -7,6 +7,7 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import os
+import shlex
 import signal
 import sys
 import typing as t
@@ -30,8 +31,9 @@ INCIDENT, ROUND = 4, 3
 # No names of other hosts on this machine: a v1 hierarchy does not list processes of other PID namespaces.
 JOBS, WEB = "system.slice/hcv-jobs.service", "system.slice/hcv-web.service"
 RUNAWAY = "(trap '' TERM; exec sleep 301) & sleep 302 & kill -STOP $!; while :; do sleep 303 & sleep 0.05; done"
+DEAF = "trap '' TERM; "
 # A main process with a job that forks without end, and one that works.
-DAEMON = f"sleep 999 & bash -c {json.dumps(RUNAWAY).replace('$', chr(92) + '$')} & wait"
+DAEMON = "sleep 999 & bash -c {} & wait"
 # A main process that multiplies itself.
 SPAWNER = """
 import subprocess, time
@@ -51,8 +53,8 @@ class Host:
             assert arena.run(["mount", "-t", "tmpfs", "tmpfs", directory]).returncode == 0
         self.twin = arena.innocent(name="bash", cgroup=WEB)
 
-    def storm(self) -> None:
-        self.arena.start(["bash", "-c", DAEMON], cgroup=JOBS)
+    def storm(self, job: str = RUNAWAY) -> None:
+        self.arena.start(["bash", "-c", DAEMON.format(shlex.quote(job))], cgroup=JOBS)
         wait_until(lambda: len(self.living()) > 20, 20, "it multiplies")
 
     def living(self) -> list[Task]:
@@ -127,9 +129,9 @@ def test_what_is_not_ended_after_all_goes_on(host: Host, brake: dict[str, t.Any]
 
 def test_what_was_stopped_goes_on_where_its_end_was_killed(host: Host) -> None:
     """All of the job is still, and the process that is to end it dies."""
-    host.storm()
+    host.storm(DEAF + RUNAWAY)
     with concurrent.futures.ThreadPoolExecutor() as aside:
-        played = aside.submit(host.play)
+        played = aside.submit(host.play, spawn_storm_grace_period="30s")
         wait_until(lambda: {task.state for task in host.job()} == {"T"}, 60, "the job is stopped", every=0.002)
         for task in host.arena.living(TOOLS):
             os.kill(task.pid, signal.SIGKILL)
