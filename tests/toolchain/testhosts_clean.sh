@@ -12,5 +12,6 @@ export CONTAINERS_CONF
 podman ps --all --quiet --filter 'name=^hostcare-' | xargs -r podman rm --force --time 1
 podman network rm --force hostcare >/dev/null 2>&1 || true
 podman images --quiet --filter 'reference=localhost/hostcare-testhost' | sort -u | xargs -r podman rmi --force
+podman images --quiet --filter 'reference=localhost/hostcare-execution-environment' | sort -u | xargs -r podman rmi --force
 podman images --quiet --filter 'reference=localhost/hostcare-base' | sort -u | xargs -r podman rmi --force
 rm -rf /tmp/hostcare-cp

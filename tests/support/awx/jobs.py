@@ -5,8 +5,8 @@
 The layout, the files and what is marked unsafe are those of awx/main/tasks/jobs.py and of safe_dump in
 awx/main/utils/safe_yaml.py (AWX 24.6.1): what a template sets is a template of Ansible, an answer to a survey is text.
 
-jobs.py HOME HOSTS TEMPLATE ANSWERS [ARGUMENT ...] runs one job on hosts (a JSON object of their variables) with answers
-to its survey (another one), and prints what became of it as JSON.
+jobs.py HOME ISOLATION HOSTS TEMPLATE ANSWERS [ARGUMENT ...] runs one job in a container (a JSON object, see Isolation)
+on hosts (one of their variables) with answers to its survey (another one), and prints what became of it as JSON.
 """
 
 from __future__ import annotations
@@ -55,11 +55,29 @@ class Job(t.NamedTuple):
         return [event["event_data"]["task"] for event in self.events if event["event"] in kinds]
 
 
-class Awx:
-    """One project, synchronized once; each job has a directory of its own."""
+class Isolation(t.NamedTuple):
+    """A container for each job, as AWX has it: of an image (an execution environment), in a network of podman, with the
+    key of the machine credential in an agent."""
 
-    def __init__(self, home: Path, hosts: dict[str, t.Any]) -> None:
-        self._home, self._hosts = home, hosts
+    image: str
+    network: str
+    key: str
+
+    @property
+    def settings(self) -> dict[str, t.Any]:
+        return {
+            "process_isolation": True,
+            "process_isolation_executable": "podman",
+            "container_image": self.image,
+            "container_options": [f"--network={self.network}", "--user=root", "--pull=never"],
+        }
+
+
+class Awx:
+    """One project, synchronized once; each job has a directory of its own, and a container where one is asked for."""
+
+    def __init__(self, home: Path, hosts: dict[str, t.Any], isolation: Isolation | None = None) -> None:
+        self._home, self._hosts, self._isolation = home, hosts, isolation
         self._count = 16 + len(list(home.glob("job-*")))
         self._project, self._collections = home / "project", home / "requirements_collections"
 
@@ -89,7 +107,8 @@ class Awx:
         job = self._home / f"job-{self._count}"
         for part in ("inventory", "env"):
             (job / part).mkdir(parents=True)
-        (job / "project").symlink_to(self._project)
+        shutil.copytree(self._project, job / "project")
+        shutil.copytree(self._collections, job / "requirements_collections", symlinks=True)
         hosts = job / "inventory" / "hosts"
         hosts.write_text(
             INVENTORY % json.dumps({"all": {"hosts": list(self._hosts)}, "_meta": {"hostvars": self._hosts}})
@@ -102,12 +121,21 @@ class Awx:
             "hostcare_max_hosts": "",
         }
         numbers = {"awx_job_id": self._count, "tower_job_id": self._count}
+        settings = {"job_timeout": TIMEOUT, "idle_timeout": TIMEOUT, "suppress_ansible_output": True}
+        if self._isolation:
+            settings.update(self._isolation.settings)
         files = {
             "extravars": yaml.safe_dump(own) + yaml.dump({**numbers, **taken}, Dumper=_Dumper),
-            "settings": json.dumps({"job_timeout": TIMEOUT, "idle_timeout": TIMEOUT, "suppress_ansible_output": True}),
-            "envvars": json.dumps({"ANSIBLE_COLLECTIONS_PATH": str(self._collections), "ANSIBLE_FORCE_COLOR": "True"}),
+            "settings": json.dumps(settings),
+            "envvars": json.dumps({
+                "ANSIBLE_COLLECTIONS_PATH": f"{'/runner' if self._isolation else job}/requirements_collections",
+                "ANSIBLE_FORCE_COLOR": "True",
+                "ANSIBLE_HOST_KEY_CHECKING": "False",
+            }),
             "cmdline": " ".join(arguments),
-        }
+        }  # fmt: skip
+        if self._isolation:
+            files["ssh_key"] = Path(self._isolation.key).read_text()
         for file, content in files.items():
             (job / "env" / file).write_text(content)
         done = subprocess.run(
@@ -127,8 +155,8 @@ class Awx:
         )
 
 
-def main(home: str, hosts: str, template: str, answers: str, *arguments: str) -> None:
-    awx = Awx(Path(home), json.loads(hosts))
+def main(home: str, isolation: str, hosts: str, template: str, answers: str, *arguments: str) -> None:
+    awx = Awx(Path(home), json.loads(hosts), Isolation(**json.loads(isolation)))
     awx.synchronize()
     job = awx.launch(template, json.loads(answers), *arguments)
     said = {"code": job.code, "status": job.status, "artifacts": job.artifacts, "output": job.output.splitlines()}
