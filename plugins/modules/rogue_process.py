@@ -43,6 +43,8 @@ options:
       - How the processes are stopped.
       - V(auto) takes the first of V(cgroup), V(user), V(group) that covers exactly the selection, else V(scan).
       - V(cgroup), V(user) and V(group) are refused where they would hit anything else.
+      - A control group in which all seem to be meant is frozen while each of them is judged, unless O(state=frozen),
+        and let go at once if one of them turns out to be protected. It notices no more than the moment.
       - V(scan) looks at each process and stops it, until nothing is left and nothing was born unseen.
       - V(pause) stops the whole host for a moment, this connection included, beside a watchdog process that wakes it
         should the module die. It needs one process slot more and is refused without. It is the last resort against

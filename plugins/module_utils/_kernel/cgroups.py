@@ -91,7 +91,7 @@ def members(directory: str) -> set[int] | None:
         if "cgroup.procs" not in files:
             continue
         try:
-            with open(parent + "/cgroup.procs", encoding="ascii") as file:
+            with open(parent + "/cgroup.procs", encoding="utf-8") as file:
                 found.update(int(line) for line in file)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENODEV):
@@ -102,7 +102,7 @@ def members(directory: str) -> set[int] | None:
 
 def read(directory: str, name: str) -> str | None:
     try:
-        with open(directory + "/" + name, encoding="ascii") as file:
+        with open(directory + "/" + name, encoding="utf-8") as file:
             return file.read().strip()
     except OSError:
         return None

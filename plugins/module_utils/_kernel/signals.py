@@ -132,7 +132,7 @@ def can_assume_users() -> bool:
     if os.getresuid() != (0, 0, 0):
         return False
     try:
-        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
             effective = next(int(line.split()[1], 16) for line in file if line.startswith("CapEff:"))
     except (OSError, StopIteration, ValueError):
         return False

@@ -58,6 +58,7 @@ class Freezer:
         self.zombies: dict[Identity, Process] = {}
         self.denied: dict[Identity, Process] = {}
         self.cgroups: list[str] = []
+        self.freezing: list[str] = []  # those of them that are not known to be frozen yet
         self.limits: list[tuple[str, str]] = []
         self.cgroup_members: set[int] = set()  # of the cgroups frozen by this run
         self.frozen_before: set[int] = set()  # members of those that were frozen already
@@ -78,11 +79,18 @@ class Freezer:
         for scope in scopes:
             getattr(self, "_sweep_" + scope.kind)(scope.target)
 
+    def keep_to(self, scopes: t.Sequence[Scope]) -> None:
+        """Let go of the cgroups that were swept before the plan was made, unless they are what it says."""
+        if set(self.cgroups) != {scope.target for scope in scopes}:
+            self._thaw_cgroups()
+            self.restore_limits()
+
     def settle(self) -> None:
         """Pass after pass until one is a proof.
 
         Raises Unproven past the deadline and Refused over the brake; `thaw` is the caller's duty then.
         """
+        self._await_frozen()
         still_since: Mark | None = None
         while True:
             before = self.births.mark()
@@ -122,6 +130,8 @@ class Freezer:
         self.journal.note(kind, target)
 
     def _sweep_cgroup(self, target: str) -> None:
+        if target in self.cgroups:
+            return
         if target in self.frozen_by_us or cgroups.is_frozen(target):
             self.frozen_before |= cgroups.members(target) or set()
             return  # frozen before: by an earlier run, which remembers it, or by somebody else, who will thaw it
@@ -134,15 +144,21 @@ class Freezer:
         self.cgroups.append(target)
         if not cgroups.set_frozen(target, True):
             raise Unproven(f"{target} could not be frozen: use method scan.")
-        while not cgroups.is_frozen(target):
-            if time.monotonic() > self.deadline:
-                raise Unproven(f"{target} was not frozen in time: a process in it is in D state; use method scan.")
-            time.sleep(_BETWEEN_LOOKS)
-        inside = cgroups.members(target) or set()
-        if 0 in inside:  # one of another PID namespace came in since the plan was made
-            self._thaw_cgroups()
-        else:  # whoever else came in, the next pass finds
-            self.cgroup_members |= inside
+        self.freezing.append(target)
+
+    def _await_frozen(self) -> None:
+        while self.freezing:
+            target = self.freezing[0]
+            while not cgroups.is_frozen(target):
+                if time.monotonic() > self.deadline:
+                    raise Unproven(f"{target} was not frozen in time: a process in it is in D state; use method scan.")
+                time.sleep(_BETWEEN_LOOKS)
+            self.freezing.remove(target)
+            inside = cgroups.members(target) or set()
+            if 0 in inside:  # one of another PID namespace came in since the plan was made
+                self._thaw_cgroups()
+            else:  # whoever else came in, the next pass finds
+                self.cgroup_members |= inside
 
     def _pass(self) -> int:
         """Look at every process once and stop the victims; how many were not stopped yet."""
@@ -384,7 +400,7 @@ class Freezer:
     def _thaw_cgroups(self) -> None:
         for directory in self.cgroups:
             cgroups.set_frozen(directory, False)
-        self.cgroups = []
+        self.cgroups, self.freezing = [], []
         self.cgroup_members = set()
 
     def _wake_if_stranger(self, process: Process) -> None:

@@ -77,12 +77,10 @@ class Guard:
         """Why a process that matched is left alone; None where it is not protected. Asked once of each process."""
         if process.identity in self.cleared:
             return None
-        reason = self._reason(process)
-        if reason is None:
-            self.cleared.add(process.identity)
-        return reason
+        return self.reason_at_sight(process) or self.reason_inside(process)
 
-    def _reason(self, process: Process) -> str | None:
+    def reason_at_sight(self, process: Process) -> str | None:
+        """The part of `reason` for which most processes need no further look: all but `reason_inside`."""
         if process.pid == 1:
             return "it is PID 1"
         if process.is_kernel_thread:
@@ -93,7 +91,18 @@ class Guard:
             return "this module descends from it"
         if process.sid in self.sessions:
             return "it is in the session this module was started from; run from another login to include it"
-        return self._by_program(process) or self._by_place(process) or self._by_wish(process)
+        return self._by_program(process) or self._by_unit(process) or self._by_wish(process)
+
+    def reason_inside(self, process: Process) -> str | None:
+        """The rest of `reason`, asked last: two more files of each process tell it."""
+        reason = None
+        if self.table.oom_score_adj(process.pid) == _OOM_IMMUNE:
+            reason = "its oom_score_adj is -1000; raise that first if it is meant"
+        elif self._is_in_container(process):
+            reason = "it is in a container; set include_containers to include it"
+        else:
+            self.cleared.add(process.identity)
+        return reason
 
     def condemns(self, pid: int, matcher: Matcher) -> bool:
         """Whether a number, looked at again, is a victim's or nobody's; 0 stands for those of other PID namespaces."""
@@ -127,19 +136,11 @@ class Guard:
             return "it runs the sshd of this host"
         if self._is_login_shell(process):
             return "it is the login shell of an ssh session"
-        if self.table.oom_score_adj(process.pid) == _OOM_IMMUNE:
-            return "its oom_score_adj is -1000; raise that first if it is meant"
         return None
 
-    def _by_place(self, process: Process) -> str | None:
-        reason = self._by_unit(process)
-        if reason is not None:
-            return reason
-        if not self.include_containers:
-            namespace = self._pid_namespace(process.pid)
-            if namespace and namespace != self.own_pid_namespace:
-                return "it is in a container; set include_containers to include it"
-        return None
+    def _is_in_container(self, process: Process) -> bool:
+        namespace = None if self.include_containers else self._pid_namespace(process.pid)
+        return namespace is not None and namespace != self.own_pid_namespace
 
     def _by_unit(self, process: Process) -> str | None:
         """The members of these cgroups are listed once; only who is younger is asked for its own."""
@@ -149,13 +150,17 @@ class Guard:
         return _reason_of(path[len(self._scope) :]) if path.startswith(self._scope) else None
 
     @functools.cached_property
+    def hierarchies(self) -> cgroups.Hierarchies:
+        return cgroups.Hierarchies(self.table.root)
+
+    @functools.cached_property
     def _scope(self) -> str:
         return self.table.scope()
 
     @functools.cached_property
     def _in_place(self) -> dict[int, str] | None:
         """None where the cgroups cannot be listed."""
-        mounts = cgroups.Hierarchies(self.table.root).mounts
+        mounts = self.hierarchies.mounts
         paths = self.table.cgroups(1) or {}
         name = "name=systemd" if paths.get("name=systemd", "/") != "/" else ""
         top = mounts[name].directory(self._scope or "/") if name in mounts else None

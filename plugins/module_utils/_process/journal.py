@@ -77,7 +77,7 @@ class Journal:
     @classmethod
     def of_host(cls, proc_root: str = "/proc") -> Journal:
         """``/run/hostcare`` for root, the user's own runtime directory for others."""
-        with open(proc_root + "/sys/kernel/random/boot_id", encoding="ascii") as file:
+        with open(proc_root + "/sys/kernel/random/boot_id", encoding="utf-8") as file:
             boot = file.read().strip()
         # The number of a PID namespace is used again, the start of its PID 1 is not.
         init = ProcessTable(proc_root).read(1)

@@ -106,6 +106,7 @@ class Remedy:
         reserve: contextlib.ExitStack,
         session: int,
     ) -> None:
+        self.kinds = scopes.kinds(selector, options.method)
         self.session = session
         self.reserve = reserve
         self.options = options
@@ -122,27 +123,27 @@ class Remedy:
         processes = list(self.table.scan())
         protect = [Matcher(selector, self.table) for selector in options.protect]
         self.guard = Guard(self.table, processes, protect, options.include_containers, self.session)
-        judgement = Judgement(self.table, self.matcher, self.guard, reads_cmdlines=options.check_mode)
-        self.snapshot = judgement.of(
-            processes, options.zombies == "kill_parent", scopes.kinds(self.matcher.selector, options.method)
-        )
+        judgement = Judgement(self.table, self.matcher, self.guard, processes, reads_cmdlines=options.check_mode)
+        problem = ""
+        if options.check_mode:
+            self._decide(judgement)
+            self._foresee()
+        else:
+            problem = self._apply(judgement)
+            report.converged = not problem
+        if options.zombies == "signal_parent":
+            self._tell_parents()
+        return problem
+
+    def _decide(self, judgement: Judgement) -> None:
+        """Raises Refused where the selection is unsafe or over the brake."""
+        options, report = self.options, self.report
+        self.snapshot = judgement.of(options.zombies == "kill_parent", self.kinds)
         self.plan = planning.make(self.snapshot, self.matcher.selector, options.method, options.max_victims)
         report.method, report.method_reason = self.plan.method, self.plan.reason
         report.matched = len(self.plan.victims)
         report.group(self.plan.victims, self.matcher.selector.reason)
         report.protected, report.zombies = self.snapshot.protected, self.snapshot.zombies
-        problem = ""
-        if options.check_mode:
-            self._foresee()
-        elif self.plan.method == "none":
-            report.converged, report.proof = True, "the processes were counted in one pass"
-        else:
-            check_reach(self.snapshot)
-            problem = self._apply()
-            report.converged = not problem
-        if options.zombies == "signal_parent":
-            self._tell_parents()
-        return problem
 
     def _foresee(self) -> None:
         """What a real run would report, as far as it can be known without one."""
@@ -159,21 +160,17 @@ class Remedy:
             report.changed = True
         report.actions.append(f"would have {self.options.state} {count} processes by method {self.plan.method}")
 
-    def _apply(self) -> str:
-        if self.options.state == "frozen" and self.plan.victims:
-            self.journal.open()
-            if self.journal.problem:
-                raise Refused(self.journal.problem + ": free room below /run first, or kill at once.")
-        freezer = self._freezer()
-        pause = Pause(self.table, self.options.timeout * 2) if self.plan.method == "pause" else None
+    def _apply(self, judgement: Judgement) -> str:
+        freezer = self._freezer(judgement)
+        pause = Pause(self.table, self.options.timeout * 2)
         problem = "it did not get to an end"
         interruption = _Interruption()
         with interruption:
             try:
-                if pause is not None:
-                    pause.begin()
-                    freezer.pause(pause.stopped_before)
-                problem = self._act(freezer)
+                self._hold(judgement, freezer)
+                self._decide(judgement)
+                freezer.keep_to(self.plan.scopes)
+                problem = self._act(freezer, pause)
             except Unproven as error:
                 problem = str(error)
                 self.report.survivors += [(process, "it was let go") for process in freezer.held.values()]
@@ -182,14 +179,33 @@ class Remedy:
                 self._settle_accounts(freezer, pause, keep=not problem and self.options.state == "frozen")
         return problem
 
-    def _freezer(self) -> Freezer:
+    def _hold(self, judgement: Judgement, freezer: Freezer) -> None:
+        """Freeze already what is to be ended, where a whole cgroup seems to be meant: standing still it is judged
+        sooner, and it is let go where the plan says otherwise. What is over the brake is not touched."""
+        options, selector, count = self.options, self.matcher.selector, len(judgement.candidates)
+        is_allowed = selector.min_count <= count <= options.max_victims and options.state != "frozen"
+        if is_allowed and "cgroup" in self.kinds:
+            freezer.sweep(judgement.isolated())
+
+    def _freezer(self, judgement: Judgement) -> Freezer:
         deadline = time.monotonic() + self.options.timeout
         freezer = Freezer(self.table, self.matcher, self.guard, self.journal, deadline, self.options.max_victims)
-        freezer.stopped_before = set(self.snapshot.stopped)
+        freezer.stopped_before = set(judgement.stopped)
         freezer.frozen_by_us = frozenset(self.memory.cgroups)
         return freezer
 
-    def _act(self, freezer: Freezer) -> str:
+    def _act(self, freezer: Freezer, pause: Pause) -> str:
+        if self.plan.method == "none":
+            freezer.proof = "the processes were counted in one pass"
+            return ""
+        check_reach(self.snapshot)
+        if self.options.state == "frozen" and self.plan.victims:
+            self.journal.open()
+            if self.journal.problem:
+                raise Refused(self.journal.problem + ": free room below /run first, or kill at once.")
+        if self.plan.method == "pause":
+            pause.begin()
+            freezer.pause(pause.stopped_before)
         freezer.sweep(self.plan.scopes)
         freezer.settle()
         freezer.confirm()
@@ -239,7 +255,7 @@ class Remedy:
             return ""
         return f"{len(freezer.denied)} victims may not be signalled by this user: run as root (become: true)."
 
-    def _settle_accounts(self, freezer: Freezer, pause: Pause | None, keep: bool) -> None:
+    def _settle_accounts(self, freezer: Freezer, pause: Pause, keep: bool) -> None:
         """Wake what must not stay stopped, remember what must, and report what was found on the way."""
         report = self.report
         self.reserve.close()
@@ -249,8 +265,7 @@ class Remedy:
             kept = Memory(ours, cgroups=tuple(freezer.cgroups), limits=tuple(freezer.limits))
         else:
             report.thawed = freezer.thaw()
-        if pause is not None:
-            pause.end(kept.processes)
+        pause.end(kept.processes)
         thawing.remember(self.table, self.journal, self.memory, kept)
         if self.journal.problem:
             report.warnings.append(self.journal.problem)
@@ -283,7 +298,7 @@ def _precedence(proc_root: str) -> t.Iterator[None]:
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, -20)
     if os.getsid(0) == os.getpid():
-        with contextlib.suppress(OSError), open(proc_root + "/self/autogroup", "w", encoding="ascii") as file:
+        with contextlib.suppress(OSError), open(proc_root + "/self/autogroup", "w", encoding="utf-8") as file:
             file.write("-20")
     try:
         yield

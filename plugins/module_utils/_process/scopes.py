@@ -30,16 +30,18 @@ def kinds(selector: Selector, method: str) -> tuple[str, ...]:
 def survey(
     kinds: t.Sequence[str],
     table: ProcessTable,
+    hierarchies: cgroups.Hierarchies,
     victims: t.Sequence[Process],
     others: t.Sequence[Process],
     judge: t.Callable[[int], bool],
 ) -> list[Scope]:
     """The scopes of each kind in turn, until one holds nothing but victims.
 
-    ``judge`` looks again at a number that was no victim in the pass: gone by now, or a victim after all.
+    ``judge`` looks again at a number: gone by now, or a victim. A cgroup has it asked of one of its victims and of each
+    number that was none in the pass.
     """
     look: dict[str, t.Callable[[], list[Scope]]] = {
-        "cgroup": lambda: _cgroups(table, victims, others, judge),
+        "cgroup": lambda: _cgroups(table, hierarchies, victims, others, judge),
         "user": lambda: _users(table, victims, others, judge),
         "group": lambda: _groups(victims, others, judge),
     }
@@ -53,13 +55,16 @@ def survey(
 
 
 def _cgroups(
-    table: ProcessTable, victims: t.Sequence[Process], others: t.Sequence[Process], judge: t.Callable[[int], bool]
+    table: ProcessTable,
+    hierarchies: cgroups.Hierarchies,
+    victims: t.Sequence[Process],
+    others: t.Sequence[Process],
+    judge: t.Callable[[int], bool],
 ) -> list[Scope]:
     """The cgroups of the victims, each with all below it; the first that holds a stranger ends the search.
 
     Who was born since the pass is not looked at: who is looked at, once all are frozen, is everybody.
     """
-    hierarchies = cgroups.Hierarchies(table.root)
     strange = {process.pid for process in others} | {_OF_ANOTHER_NAMESPACE}
     covered: set[int] = set()
     scopes: list[Scope] = []
@@ -78,7 +83,7 @@ def _cgroups(
             if found is None or found.is_dead:
                 continue
             return []
-        strangers = sum(1 for pid in held & strange if not judge(pid))
+        strangers = sum(1 for pid in {process.pid} | held & strange if not judge(pid))
         scopes = [scope for scope in scopes if not scope.target.startswith(directory + "/")]
         scopes.append(Scope("cgroup", directory, len(held) - strangers, strangers))
         if strangers:

@@ -152,7 +152,7 @@ class _Remedy:
         self.everybody = list(self.table.scan())
         protect = [Matcher(one, self.table) for one in request.protect]
         self.guard = Guard(self.table, self.everybody, protect, request.include_containers, self.session)
-        snapshot = Judgement(self.table, self.matcher, self.guard, reads_cmdlines=True).of(self.everybody, False, ())
+        snapshot = Judgement(self.table, self.matcher, self.guard, self.everybody, reads_cmdlines=True).of(False, ())
         self.report.protected = snapshot.protected
         if any(process.pid == 1 for process, _reason in snapshot.protected):
             raise Refused("the selector matches PID 1, so it matches everything: name the unit or user that spawns.")

@@ -12,6 +12,7 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import typing as t
@@ -518,6 +519,22 @@ class TestAfterACrash:
             assert states(other) == "T"
 
 
+@contextlib.contextmanager
+def contained() -> t.Iterator[Process]:
+    """A sleeper in a PID namespace of its own."""
+    command = ["unshare", "--pid", "--fork", "--kill-child", "sleep", "1000"]
+    with subprocess.Popen(command) as outside:
+        try:
+            wait_for(lambda: b"sleep" in [child.comm for child in _children(outside.pid)], "it sleeps")
+            yield _children(outside.pid)[0]
+        finally:
+            outside.kill()
+
+
+def _children(pid: int) -> list[Process]:
+    return [process for process in ProcessTable().scan() if process.ppid == pid]
+
+
 class TestCgroup:
     @pytest.mark.parametrize("controller", ["", "freezer"])
     def test_freeze_foresee_thaw(self, host: Host, controller: str) -> None:
@@ -585,6 +602,54 @@ class TestCgroup:
             assert counts(done) == {"matched": 2, state: 1}
             assert not cgroups.is_frozen(directory)
             wait_for(lambda: states(two) in "RS", "it runs")
+
+    @needs_root
+    @pytest.mark.parametrize("controller", ["", "freezer"])
+    @pytest.mark.parametrize(
+        "options, killed, said",
+        [({}, 1, ""), ({"min_count": 2}, 0, ""), ({"method": "cgroup"}, 0, "method cgroup does not fit")],
+    )
+    def test_one_found_to_be_protected_while_all_stand_still_lives_on(
+        self, host: Host, controller: str, options: dict[str, t.Any], killed: int, said: str
+    ) -> None:
+        with sleeping() as plain, contained() as inside, own_cgroup(controller) as directory:
+            for child in (plain, inside):
+                move(child.pid, directory)
+            selector = these(plain, inside)._replace(min_count=options.get("min_count", 0))
+            done = host.run("killed", selector, method=options.get("method", "auto"))
+            assert said in done.problem
+            assert bool(said) == bool(done.problem)
+            if not said:
+                assert done.result["killed"] == killed
+                assert [group["count"] for group in done.result["protected"]] == [1]
+            assert not cgroups.is_frozen(directory)
+            assert states(inside) in "RS"
+            assert states(plain) in ("Z" if killed else "RS")
+
+    def test_more_than_the_brake_allows_are_not_stopped_for_a_moment(self, host: Host) -> None:
+        def sweep_no_more() -> None:
+            remedy.Freezer.sweep = None  # type: ignore[method-assign, assignment]
+
+        with sleeping() as one, sleeping() as two, own_cgroup("") as directory:
+            for child in (one, two):
+                move(child.pid, directory)
+            outcome = host.run("killed", these(one, two), before=sweep_no_more, max_victims=1)
+            assert "more than max_victims 1" in outcome.problem
+
+    @pytest.mark.parametrize("controller", ["", "freezer"])
+    def test_what_stood_still_when_the_module_died_is_thawed(self, host: Host, controller: str) -> None:
+        def die_judging() -> None:
+            remedy.Remedy._decide = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
+
+        with sleeping() as child, own_cgroup(controller) as directory:
+            move(child.pid, directory)
+            with contextlib.suppress(Exception):
+                host.run("killed", these(child), before=die_judging)
+            assert host.journal.load().cgroups == (directory,)
+            wait_for(lambda: cgroups.is_frozen(directory), "it is frozen")
+            host.run("thawed", None)
+            assert not cgroups.is_frozen(directory)
+            assert states(child) in "RS"
 
     @pytest.mark.parametrize("controller", ["", "freezer"])
     def test_what_somebody_else_froze_stays_frozen(self, host: Host, controller: str) -> None:

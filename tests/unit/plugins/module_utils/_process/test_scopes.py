@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.cgroups import Hierarchies
 from ansible_collections.hostcare.remediation.plugins.module_utils._kernel.processes import PF_KTHREAD, Process
 from ansible_collections.hostcare.remediation.plugins.module_utils._process.plan import Scope
 from ansible_collections.hostcare.remediation.plugins.module_utils._process.scopes import survey
@@ -42,7 +43,9 @@ class Host:
             (directory / "cgroup.freeze").touch()
         known = {victim.pid for victim in victims}
         table = self.tree.table
-        return survey([kind], table, victims, others, lambda pid: pid in known or table.read(pid) is None)
+        return survey(
+            [kind], table, Hierarchies(table.root), victims, others, lambda pid: pid in known or table.read(pid) is None
+        )
 
     def at(self, path: str) -> str:
         return f"{self.cgroups}{path}"
@@ -147,7 +150,9 @@ def test_groups(
 
 
 def test_no_victims_no_scopes(host: Host) -> None:
-    assert survey(["cgroup", "user", "group"], host.tree.table, [], [host.add(20)], lambda _pid: False) == []
+    table = host.tree.table
+    everything = ["cgroup", "user", "group"]
+    assert survey(everything, table, Hierarchies(table.root), [], [host.add(20)], lambda _pid: False) == []
 
 
 def test_a_victim_that_went_meanwhile_spoils_nothing(host: Host) -> None:
@@ -162,5 +167,6 @@ def test_the_look_ends_with_the_first_kind_that_fits(host: Host) -> None:
     for strangers, kinds in (([], ["cgroup"]), ([20], ["cgroup", "user"])):
         others = [host.add(pid, "/a", uid=1001, owner=0) for pid in strangers]
         host.survey([victim])
-        found = survey(["cgroup", "user", "group"], host.tree.table, [victim], others, lambda pid: pid == victim.pid)
+        table, everything = host.tree.table, ["cgroup", "user", "group"]
+        found = survey(everything, table, Hierarchies(table.root), [victim], others, lambda pid: pid == victim.pid)
         assert [scope.kind for scope in found] == kinds
