@@ -44,6 +44,12 @@ class Describer:
     def user(self, process: Process) -> str:
         return self._place(process)[0]
 
+    def learn_users(self, processes: t.Iterable[Process]) -> None:
+        """Before any of them is stopped: among them may be who tells the names of users (nscd, sssd)."""
+        for process in processes:
+            if process.owner == 0 or process.owner not in self.users:  # root's, or not dumpable
+                self.user(process)
+
     def unit(self, process: Process) -> str:
         return self._place(process)[1]
 

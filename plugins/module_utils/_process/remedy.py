@@ -185,6 +185,7 @@ class Remedy:
         options, selector, count = self.options, self.matcher.selector, len(judgement.candidates)
         is_allowed = selector.min_count <= count <= options.max_victims and options.state != "frozen"
         if is_allowed and "cgroup" in self.kinds:
+            self.report.describer.learn_users(judgement.candidates)
             freezer.sweep(judgement.isolated())
 
     def _freezer(self, judgement: Judgement) -> Freezer:

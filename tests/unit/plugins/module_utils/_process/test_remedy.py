@@ -626,6 +626,22 @@ class TestCgroup:
             assert states(inside) in "RS"
             assert states(plain) in ("Z" if killed else "RS")
 
+    def test_users_are_looked_up_while_who_tells_their_names_can_answer(self, host: Host) -> None:
+        with sleeping() as child, own_cgroup("") as directory:
+            move(child.pid, directory)
+
+            def ask_only_who_runs() -> None:
+                original = evidence.pwd.getpwuid
+
+                def answer(uid: int) -> t.Any:
+                    with open(f"{directory}/cgroup.freeze", encoding="utf-8") as file:
+                        assert file.read() == "0\n"
+                    return original(uid)
+
+                evidence.pwd.getpwuid = answer
+
+            assert counts(host.run("killed", these(child), before=ask_only_who_runs)) == {"matched": 1, "killed": 1}
+
     def test_more_than_the_brake_allows_are_not_stopped_for_a_moment(self, host: Host) -> None:
         def sweep_no_more() -> None:
             remedy.Freezer.sweep = None  # type: ignore[method-assign, assignment]
