@@ -221,6 +221,23 @@ def test_limits_of_others_nested_and_changed_meanwhile(run: RUN, rogues: PidsCgr
         inner.rmdir()
 
 
+def test_a_unit_of_the_same_name_in_another_container_is_left_alone(rogues: PidsCgroup, tmp_path: Path) -> None:
+    """Its processes are in a PID namespace that is not seen from here, where the tree of cgroups is the machine's."""
+    theirs = rogues.path / "unit.service"
+    theirs.mkdir()
+    apart = ["unshare", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc", sys.executable, TOOL, tmp_path]
+    wish = json.dumps({"state": "throttled", "unit": ["unit.service"], "limit": "9"})
+    try:
+        with sleeping() as other:
+            (theirs / "cgroup.procs").write_text(str(other.pid))
+            told = subprocess.run([*apart, wish], input="\n", capture_output=True, text=True, check=True)
+            assert (theirs / "pids.max").read_text().strip() == "max", told.stdout
+            assert "are not seen from here" in told.stdout or "holds 1 others" in told.stdout, told
+    finally:
+        wait_for(lambda: not (theirs / "cgroup.procs").read_text(), "it is empty")
+        theirs.rmdir()
+
+
 def test_what_has_gone_or_was_made_anew(run: RUN, rogues: PidsCgroup) -> None:
     inner = rogues.path / "unit.service"
     inner.mkdir()

@@ -10,6 +10,7 @@ PRIVATE: may change in any release.
 from __future__ import annotations
 
 import os
+import time
 import typing as t
 
 from .._kernel import cgroups
@@ -21,6 +22,7 @@ from .records import CGROUP, Limit
 
 LIMIT, COUNT, EVENTS = "pids.max", "pids.current", "pids.events"
 _MOST_SCOPES = 64
+_LOOKS, _BETWEEN_LOOKS = 10, 0.01  # seconds
 
 
 class Found(t.NamedTuple):
@@ -115,9 +117,20 @@ def _obstacle(directory: str, meant: set[int], judge: t.Callable[[int], bool]) -
     strangers = sum(1 for pid in sorted((held or set()) - meant) if not judge(pid))  # parents first
     if strangers:
         return f"{where} also holds {strangers} others"
+    if not held and _holds_the_unseen(directory):
+        return f"{where} holds {cgroups.number(directory, COUNT)} that are not seen from here, as of another container"
     if os.path.isdir(directory) and not cgroups.has(directory, LIMIT):
         return f"{where}/{LIMIT} may not be written: the cgroup file system is read-only, or this takes root"
     return ""
+
+
+def _holds_the_unseen(directory: str) -> bool:
+    """cgroup v1 does not list who is in another PID namespace, but counts him. Who has just died counts a moment more."""
+    for _look in range(_LOOKS):
+        if not cgroups.number(directory, COUNT) or cgroups.members(directory):
+            return False
+        time.sleep(_BETWEEN_LOOKS)
+    return True
 
 
 def look(pids: Pids, directory: str) -> Seen | None:

@@ -77,6 +77,14 @@ def test_a_process_of_another_namespace_is_a_stranger(host: Host) -> None:
     assert "also holds 1 others" in host.survey([one]).obstacle
 
 
+def test_who_is_counted_and_not_listed_is_a_stranger(host: Host) -> None:
+    """As cgroup v1 has it with who is in another PID namespace."""
+    directory = host.cgroup("s/app.service")
+    with open(directory + "/pids.current", "w", encoding="ascii") as file:
+        file.write("1\n")
+    assert "holds 1 that are not seen" in host.survey([], units=frozenset(["app.service"])).obstacle
+
+
 def test_a_threaded_cgroup_lists_no_processes(host: Host) -> None:
     one = host.add(10, "a")
     directory = Path(host.cgroup("a", members=[one]))
