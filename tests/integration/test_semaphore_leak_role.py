@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 import typing as t
@@ -41,16 +40,23 @@ REFUSED: dict[str, tuple[dict[str, t.Any], str]] = {
 }
 
 
+# Arrays, and a place for locks.
+OF_ITS_OWN = (
+    "unshare", "--ipc", "--mount", "sh", "-c",
+    "mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/lib && echo ready && exec sleep 600",
+)  # fmt: skip
+LEAKED, SERVICE_USER = 3, "5"  # of the system, as those of services are
+
+
 class Host:
-    """An IPC namespace with two arrays that are in use, to which the role is played."""
+    """Namespaces with two arrays that are in use, to which the role is played."""
 
     def __init__(self, controller: Controller, directory: Path) -> None:
         self.controller = controller
-        self.keeper = subprocess.Popen(["unshare", "--ipc", "sleep", "600"])
-        mine = os.stat("/proc/self/ns/ipc").st_ino
-        while os.stat(f"/proc/{self.keeper.pid}/ns/ipc").st_ino == mine:
-            time.sleep(0.01)
-        self.enter = ["nsenter", f"--ipc=/proc/{self.keeper.pid}/ns/ipc"]
+        self.keeper = subprocess.Popen(OF_ITS_OWN, stdout=subprocess.PIPE, text=True)
+        assert self.keeper.stdout is not None
+        assert self.keeper.stdout.readline() == "ready\n"
+        self.enter = ["nsenter", f"--target={self.keeper.pid}", "--ipc", "--mount"]
         self.python = directory / "python"
         self.python.write_text(f'#!/bin/sh\nexec {" ".join(self.enter)} /usr/bin/python3 "$@"\n')
         self.python.chmod(0o755)
@@ -122,3 +128,37 @@ def test_what_cannot_be_meant_is_refused_with_the_reason_before_anything_is_touc
     ), said
     assert host.state() == before
     assert not Path("/etc/sysctl.d/60-hostcare-semaphore_leak.conf").exists()
+
+
+@pytest.mark.once
+def test_a_lock_that_is_refused_leaves_the_orphans(host: Host) -> None:
+    subprocess.run([*host.enter, program("csem"), "make", str(LEAKED), SERVICE_USER], check=True)
+    before = host.state()
+    time.sleep(3)  # or they are too young to be told from those in use
+    wish = {
+        "semaphore_leak_selector": {"owner": [SERVICE_USER]},
+        "semaphore_leak_min_age": "1s",
+        "semaphore_leak_budget": 1,
+    }
+    lock = {"remedy": "semaphore_leak", "owner": "another", "max_remedies": 1}
+    run = host.play(
+        {"name": "Hold", "hostcare.remediation.remedy_lock": {"state": "held", **lock}},
+        {"name": "Busy", "ansible.builtin.include_role": {"name": ROLE}, "vars": wish},
+        {"name": "Release", "hostcare.remediation.remedy_lock": {"state": "released", "remedied": True, **lock}},
+        {"name": "Spent", "ansible.builtin.include_role": {"name": ROLE, "tasks_from": "assess.yml"}, "vars": wish},
+        {
+            "name": "Ask for more than the budget has",
+            "block": [{"name": "Ask", "ansible.builtin.include_role": {"name": ROLE}, "vars": wish}],
+            "rescue": [{"name": "Refused", "ansible.builtin.debug": {"msg": "{{ ansible_failed_result.msg }}"}}],
+        },
+    )
+    assert run.succeeded, run.output
+    reports = [result.data["msg"] for result in run.results if result.task.endswith(" : Report")]
+    assert [sum(line.startswith("LOCK  ") for line in report) for report in reports] == [1, 1, 1], reports
+    (refusal,) = [result.data["msg"] for result in run.results if result.task == "Refused"]
+    assert refusal.startswith("lock: "), refusal
+    assert host.state() == before
+    more = {**wish, "semaphore_leak_budget": 2}
+    run = host.play({"name": "Within it", "ansible.builtin.include_role": {"name": ROLE}, "vars": more})
+    assert run.succeeded, run.output
+    assert len(before.splitlines()) - len(host.state().splitlines()) == LEAKED
