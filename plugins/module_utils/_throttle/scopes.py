@@ -125,7 +125,7 @@ def _obstacle(directory: str, meant: set[int], judge: t.Callable[[int], bool]) -
 
 
 def _holds_the_unseen(directory: str) -> bool:
-    """cgroup v1 does not list who is in another PID namespace, but counts him. Who has just died counts a moment more."""
+    """cgroup v1 lists nobody of another PID namespace, and counts him. Who has just died counts for a moment, too."""
     for _look in range(_LOOKS):
         if not cgroups.number(directory, COUNT) or cgroups.members(directory):
             return False
