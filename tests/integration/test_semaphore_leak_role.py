@@ -40,12 +40,12 @@ REFUSED: dict[str, tuple[dict[str, t.Any], str]] = {
 }
 
 
-# Arrays, and a place for locks.
+# A process table, arrays, and directories for locks of its own.
 OF_ITS_OWN = (
-    "unshare", "--ipc", "--mount", "sh", "-c",
+    "unshare", "--ipc", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc", "sh", "-c",
     "mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/lib && echo ready && exec sleep 600",
 )  # fmt: skip
-LEAKED, SERVICE_USER = 3, "5"  # of the system, as those of services are
+LEAKED, USER = 3, "54329"  # whom nobody else on the machine is
 
 
 class Host:
@@ -56,7 +56,8 @@ class Host:
         self.keeper = subprocess.Popen(OF_ITS_OWN, stdout=subprocess.PIPE, text=True)
         assert self.keeper.stdout is not None
         assert self.keeper.stdout.readline() == "ready\n"
-        self.enter = ["nsenter", f"--target={self.keeper.pid}", "--ipc", "--mount"]
+        inner = Path(f"/proc/{self.keeper.pid}/task/{self.keeper.pid}/children").read_text().strip()
+        self.enter = ["nsenter", f"--target={inner}", "--ipc", "--pid", "--mount"]
         self.python = directory / "python"
         self.python.write_text(f'#!/bin/sh\nexec {" ".join(self.enter)} /usr/bin/python3 "$@"\n')
         self.python.chmod(0o755)
@@ -132,11 +133,11 @@ def test_what_cannot_be_meant_is_refused_with_the_reason_before_anything_is_touc
 
 @pytest.mark.once
 def test_a_lock_that_is_refused_leaves_the_orphans(host: Host) -> None:
-    subprocess.run([*host.enter, program("csem"), "make", str(LEAKED), SERVICE_USER], check=True)
+    subprocess.run([*host.enter, program("csem"), "make", str(LEAKED), USER], check=True)
     before = host.state()
     time.sleep(3)  # or they are too young to be told from those in use
     wish = {
-        "semaphore_leak_selector": {"owner": [SERVICE_USER]},
+        "semaphore_leak_selector": {"owner": [USER]},
         "semaphore_leak_min_age": "1s",
         "semaphore_leak_budget": 1,
     }
