@@ -106,7 +106,7 @@ class Killer:
         """How many ended. The rest becomes `survivors`; both are let go by the freezer."""
         ended = 0
         self.survivors = []
-        for process in reversed(victims):  # asleep until the youngest is gone, this leaves them the processor to end on
+        for process in victims:
             while self.freezer.is_alive(process):
                 if time.monotonic() > deadline:
                     self.survivors.append((process, self._why_alive(process)))
