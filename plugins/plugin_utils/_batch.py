@@ -100,7 +100,6 @@ def combined(given: Iterable[dict[str, t.Any]], done: Sequence[tuple[Step, Resul
         if found := [one for _step, result in done for one in _listed(result.pop(key, None))]:
             answer[key] = found
     answer["steps"] = {one["name"]: _of_step(one, done) for one in given}
-    answer["results"] = answer["steps"]  # to be taken out
     if failures := _failures(done):
         step, result = failures[0]
         answer.update(failed=True, failed_step=step.name, msg=f"{step.name}: {_problem(result)}")
