@@ -165,6 +165,9 @@ def unit_of(path: str) -> str:
     return path
 
 
+_NOBODY = Process(0, b"", "?", 0, 0, 0, 0, 0, 0, 0, 0)
+
+
 class ProcessTable:
     """One mounted ``/proc``. Every reader answers None for a process that is gone (ENOENT, ESRCH)."""
 
@@ -172,6 +175,7 @@ class ProcessTable:
         self.root = root
         self.hertz = os.sysconf("SC_CLK_TCK")
         self.denied = 0
+        self._kept: dict[str, tuple[int, bytes, Process]] = {}
 
     def check(self) -> None:
         """Refuse a ``/proc`` that is missing or belongs to another PID namespace: its numbers would name others."""
@@ -201,11 +205,34 @@ class ProcessTable:
             ) from None
 
     def read(self, pid: int | str) -> Process | None:
+        if self._kept:
+            process = self._read_kept(str(pid))
+            if process is not None:
+                return process
         try:
             return self._stat(f"{self.root}/{pid}/stat", None)
         except OSError as error:
             self._note(error)
             return None
+
+    def _read_kept(self, pid: str) -> Process | None:
+        """None where it is not kept, or not any more: it is gone, and the number may be another's."""
+        if pid not in self._kept:
+            return None
+        fd, raw, process = self._kept[pid]
+        try:
+            now, owner = os.pread(fd, _STAT_BYTES, 0), os.fstat(fd).st_uid
+        except OSError:
+            now, owner = b"", 0
+        if now and now == raw and owner == process.owner:
+            return process
+        found = parse_stat(now, owner)
+        if found is None:
+            del self._kept[pid]
+            os.close(fd)
+        else:
+            self._kept[pid] = (fd, now, found)
+        return found
 
     def is_ending(self, process: Process) -> bool:
         """It has ended by now, or is on its way out."""
@@ -245,6 +272,30 @@ class ProcessTable:
             return parse_stat(os.read(fd, _STAT_BYTES), os.fstat(fd).st_uid)
         finally:
             os.close(fd)
+
+    def keep(self, most: int) -> list[Process]:
+        """As `scan`, and the files of as many stay open: to read one again takes a fraction then, until `let_go`."""
+        pids = self.pids()
+        for pid in pids[:most]:
+            try:
+                fd = os.open(f"{self.root}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE):  # they are short: do without
+                    self.let_go()
+                    break
+                self._note(error)
+            else:
+                self._kept[pid] = (fd, b"", _NOBODY)
+        return [process for process in map(self.read, pids) if process is not None]
+
+    @property
+    def kept(self) -> int:
+        return len(self._kept)
+
+    def let_go(self) -> None:
+        for fd, _raw, _process in self._kept.values():
+            os.close(fd)
+        self._kept.clear()
 
     def scan(self) -> t.Iterator[Process]:
         for pid in self.pids():

@@ -52,7 +52,8 @@ class Freezer:
         self.stopped_before: set[Identity] = set()
         self.asleep: dict[Identity, tuple[float, int]] = {}
         self.handles: dict[str, int] = {}
-        self.most_handles = max(0, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 64, _MOST_HANDLES))
+        room = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 64 - table.kept
+        self.most_handles = max(0, min(room, _MOST_HANDLES))
         self.held: dict[Identity, Process] = {}
         self.spared: dict[Identity, tuple[Process, str]] = {}
         self.zombies: dict[Identity, Process] = {}

@@ -30,6 +30,7 @@ from .report import Report
 from .selection import Matcher, Selector
 from .snapshot import Judgement, check_reach, check_sight
 
+_MOST_KEPT = 4096  # files of processes that stay open between two looks
 _RESERVE = 3  # descriptors kept back, so that waking never fails for want of one
 
 
@@ -78,6 +79,7 @@ def _run(options: Options, table: ProcessTable, journal: Journal) -> Outcome:
     report = Report(table, options.state)
     session = os.getsid(0)
     with contextlib.ExitStack() as alone, contextlib.ExitStack() as reserve:
+        alone.callback(table.let_go)
         if not options.check_mode:
             alone.enter_context(_precedence(table.root))
             lock = journal.lock(table.root)
@@ -120,7 +122,8 @@ class Remedy:
         """The problem, empty where all went well."""
         options, report = self.options, self.report
         check_sight(self.table, self.matcher)
-        processes = list(self.table.scan())
+        room = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
+        processes = self.table.keep(min(room, _MOST_KEPT))
         protect = [Matcher(selector, self.table) for selector in options.protect]
         self.guard = Guard(self.table, processes, protect, options.include_containers, self.session)
         judgement = Judgement(self.table, self.matcher, self.guard, processes, reads_cmdlines=options.check_mode)

@@ -429,3 +429,57 @@ def _nesting() -> int:
 def _soft_nproc() -> int | None:
     soft = resource.getrlimit(resource.RLIMIT_NPROC)[0]
     return None if soft == resource.RLIM_INFINITY else soft
+
+
+def test_what_is_kept_is_read_again_as_it_is_by_then() -> None:
+    name = b"hostcare-kept"
+    with sleeping(name) as child, sleeping(name) as other:
+        table = ProcessTable()
+        try:
+            found = {process.pid: process for process in table.keep(1 << 22)}
+            assert table.kept == len(found)
+            assert found[child.pid].identity == child.identity
+            os.kill(child.pid, signal.SIGSTOP)
+            wait_for(lambda: getattr(table.read(child.pid), "state", None) == "T", "it is stopped")
+            os.kill(other.pid, signal.SIGKILL)
+            wait_for(lambda: getattr(table.read(other.pid), "state", "Z") == "Z", "it is dead")
+        finally:
+            table.let_go()
+        assert table.kept == 0
+        assert table.read(child.pid) is not None
+
+
+def test_no_more_are_kept_than_is_said() -> None:
+    table = ProcessTable()
+    try:
+        everybody = {process.pid for process in table.keep(3)}
+        assert table.kept <= 3
+        assert {os.getpid(), os.getppid()} <= everybody
+    finally:
+        table.let_go()
+
+
+def test_who_is_gone_when_its_file_is_read_is_not_there(tmp_path: Path) -> None:
+    """The file of a process that has just been reaped reads as an error, here as nothing."""
+    tree = ProcTree(tmp_path)
+    tree.add(process(77))
+    tree.write("78/stat", "")
+    assert 78 not in {process.pid for process in tree.table.keep(10)}
+    assert tree.table.read(78) is None
+    tree.table.let_go()
+
+
+def test_where_descriptors_are_short_none_is_kept() -> None:
+    """And all are found all the same, one descriptor at a time."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    with sleeping(), sleeping(), sleeping():
+        table = ProcessTable()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 2, before[1]))
+        try:
+            found = table.keep(1 << 22)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert table.kept == 0
+        assert {os.getpid(), os.getppid()} <= {process.pid for process in found}
