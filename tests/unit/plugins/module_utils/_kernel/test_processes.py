@@ -472,10 +472,10 @@ def test_who_is_gone_when_its_file_is_read_is_not_there(tmp_path: Path) -> None:
 def test_where_descriptors_are_short_none_is_kept() -> None:
     """And all are found all the same, one descriptor at a time."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest = os.dup(0)
-    os.close(lowest)
     with sleeping(), sleeping(), sleeping():
         table = ProcessTable()
+        lowest = os.dup(0)
+        os.close(lowest)
         resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 2, before[1]))
         try:
             found = table.keep(1 << 22)
