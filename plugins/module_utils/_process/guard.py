@@ -111,8 +111,17 @@ class Guard:
         process = self.table.read(pid)
         if process is None or process.is_dead:
             return True
-        tree = Tree(self.table.scan()) if matcher.selector.needs_tree else None
+        tree = self._lineage(process) if matcher.selector.needs_tree else None
         return matcher.matches(process, tree) and self.reason(process) is None
+
+    def _lineage(self, process: Process) -> Tree:
+        """The process and its ancestors, as they are now."""
+        tree = Tree([process])
+        above = self.table.read(process.ppid)
+        while above is not None and above.pid not in tree.parents:
+            tree.add(above)
+            above = self.table.read(above.ppid)
+        return tree
 
     @property
     def needs_cmdline(self) -> bool:

@@ -312,3 +312,18 @@ def test_the_real_host_protects_the_tests_and_not_a_child_in_a_session_of_its_ow
         for pid in guard.ancestors:
             found = table.read(pid)
             assert found is None or guard.reason(found)
+
+
+def test_who_is_looked_at_again_costs_no_pass_over_the_table(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds are, where a cgroup holds others beside the victims; its own ancestors are all that is asked for."""
+    host.add(process(900, b"cron", ppid=1, pgid=900, sid=900))
+    host.add(process(901, b"sendmail", ppid=900, pgid=900, sid=900))
+    host.add(process(902, b"postdrop", ppid=901, pgid=900, sid=900))
+    guard = host.guard()
+    monkeypatch.setattr(host.tree.table, "pids", lambda: pytest.fail("it looks at everybody"))
+    chain = Matcher(parse({"ancestry": "postdrop < sendmail < cron"}), host.tree.table)
+    below = Matcher(parse({"descends_from": [900]}), host.tree.table)
+    whole = Matcher(parse({"tree": [901]}), host.tree.table)
+    assert [guard.condemns(pid, chain) for pid in (900, 901, 902, 820)] == [False, False, True, False]
+    assert [guard.condemns(pid, below) for pid in (900, 901, 902, 820)] == [False, True, True, False]
+    assert [guard.condemns(pid, whole) for pid in (900, 901, 902, 820)] == [False, True, True, False]
