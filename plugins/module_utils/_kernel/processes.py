@@ -399,6 +399,14 @@ class ProcessTable:
         at = raw.find(b"\nprocesses ")
         return int(raw[at + 11 :].split(None, 1)[0]) if at >= 0 else None
 
+    def files_left(self) -> int:
+        """How many files the host may still open, from ``/proc/sys/fs/file-nr``; 0 where that is not told."""
+        try:
+            opened, _free, most = self._file(self.root + "/sys/fs/file-nr").split()
+            return max(0, int(most) - int(opened))
+        except (OSError, ValueError):
+            return 0
+
     def pid_max(self) -> int:
         return self.number("sys", "kernel", "pid_max") or _PID_LIMIT
 

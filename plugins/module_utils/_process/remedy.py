@@ -31,6 +31,7 @@ from .selection import Matcher, Selector
 from .snapshot import Judgement, check_reach, check_sight
 
 _MOST_KEPT = 4096  # files of processes that stay open between two looks
+_SHARE_KEPT = 16  # and no more than this part of what the host may still open: others need some
 _RESERVE = 3  # descriptors kept back, so that waking never fails for want of one
 
 
@@ -122,7 +123,7 @@ class Remedy:
         """The problem, empty where all went well."""
         options, report = self.options, self.report
         check_sight(self.table, self.matcher)
-        room = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
+        room = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2, self.table.files_left() // _SHARE_KEPT)
         processes = self.table.keep(min(room, _MOST_KEPT))
         protect = [Matcher(selector, self.table) for selector in options.protect]
         self.guard = Guard(self.table, processes, protect, options.include_containers, self.session)

@@ -483,3 +483,13 @@ def test_where_descriptors_are_short_none_is_kept() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, before)
         assert table.kept == 0
         assert {os.getpid(), os.getppid()} <= {process.pid for process in found}
+
+
+@pytest.mark.parametrize(
+    "told, left", [("9000\t0\t9500\n", 500), ("9500 0 9500", 0), ("9600 0 9500", 0), ("", 0), ("1 2", 0), (None, 0)]
+)
+def test_how_many_files_the_host_may_still_open(tmp_path: Path, told: str | None, left: int) -> None:
+    tree = ProcTree(tmp_path)
+    if told is not None:
+        tree.write("sys/fs/file-nr", told)
+    assert tree.table.files_left() == left
