@@ -124,16 +124,16 @@ def _storms(options: argparse.Namespace) -> Iterator[Try]:
     contenders = [one for one in FIGHTERS if options.only in one.label or one.label == LIMIT]
     scenarios = [one for one in SCENARIOS if not options.scenario or one.name in options.scenario]
     turns = random.Random(options.seed)
-    lost: dict[tuple[str, str], int] = {}
+    outcomes: dict[tuple[str, str], list[bool]] = {}
     started = time.monotonic()
     for number in range(options.tries):
         for scenario in scenarios:
             for contender in turns.sample(contenders, len(contenders)):
-                key = (scenario.name, contender.label)
-                if not _has_a_turn(contender, number, lost.get(key, 0), options):
+                won = outcomes.setdefault((scenario.name, contender.label), [])
+                if not _has_a_turn(contender, won, options.peer_tries):
                     continue
                 one = _try(scenario, contender, options, options.seed + number)
-                lost[key] = lost.get(key, 0) + (not one.won)
+                won.append(one.won)
                 yield one
         print(f"try {number + 1} of {options.tries} done after {time.monotonic() - started:.0f} s", flush=True)
 
@@ -145,10 +145,11 @@ def _try(scenario: Scenario, contender: Contender, options: argparse.Namespace, 
     return one
 
 
-def _has_a_turn(contender: Contender, number: int, lost: int, options: argparse.Namespace) -> bool:
+def _has_a_turn(contender: Contender, won: Sequence[bool], peer_tries: int) -> bool:
+    """``won`` are its tries so far."""
     if contender.label in (LIMIT, OURS):
         return True
-    return number < options.peer_tries and not (lost == number >= HOPELESS)
+    return len(won) < peer_tries and (any(won) or len(won) < HOPELESS)
 
 
 def _print_storms(tries: Sequence[Try]) -> None:
