@@ -50,7 +50,8 @@ class Host:
     def play(self, limits: t.Mapping[str, int], *arguments: str, entry_point: str = "main") -> Run:
         host_vars = {"ansible_connection": "local", "ansible_python_interpreter": str(self.python)}
         role = {"name": ROLE, "tasks_from": f"{entry_point}.yml"}
-        task = {"name": "The role", "ansible.builtin.include_role": role, "vars": {"fd_leak_sysctl": limits}}
+        wish = {"fd_leak_sysctl": limits, "fd_leak_samples": 1}
+        task = {"name": "The role", "ansible.builtin.include_role": role, "vars": wish}
         return self.controller.play(host_vars, task, arguments=arguments)
 
     def run(self, *command: str) -> str:

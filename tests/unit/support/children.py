@@ -90,11 +90,11 @@ def in_child(work: t.Callable[[], Result], seconds: float = 30.0) -> Result:
         try:
             os.close(reading)
             try:
-                answer: tuple[bool, t.Any] = (True, work())
+                answer = pickle.dumps((True, work()))
             except BaseException:
-                answer = (False, traceback.format_exc())
+                answer = pickle.dumps((False, traceback.format_exc()))
             with os.fdopen(writing, "wb") as file:
-                pickle.dump(answer, file)
+                file.write(answer)
         finally:
             os._exit(0)
     os.close(writing)
