@@ -23,6 +23,7 @@ from ansible_collections.hostcare.remediation.tests.support.storm import (
     Armed,
     hierarchies,
 )
+from ansible_collections.hostcare.remediation.tests.support.storm.arena import wait_until
 
 pytestmark = pytest.mark.once
 
@@ -262,6 +263,7 @@ def test_zombies_are_reported_with_the_parent_to_blame(answer: str) -> None:
         arena.bomb("zombie", "--count", "100", "--child-name", "dead", name="parent")
 
         arena.wait_population(101)
+        wait_until(lambda: len(arena.living()) == 1, 10, "all children are dead, not only born")
         found = finish(tool)
         assert not found["problem"], found
         if answer == "kill_parent":
