@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.hostcare.remediation.tests.support.controller import Controller, Run
+from ansible_collections.hostcare.remediation.tests.support.controller import Controller, Run, python_behind
 
 pytestmark = pytest.mark.once
 
@@ -43,9 +43,7 @@ class Host:
         assert self.keeper.stdout is not None
         assert self.keeper.stdout.readline() == "ready\n"
         self.enter = ["nsenter", f"--target={self.keeper.pid}", "--mount"]
-        self.python = directory / "python"
-        self.python.write_text(f'#!/bin/sh\nexec {" ".join(self.enter)} /usr/bin/python3 "$@"\n')
-        self.python.chmod(0o755)
+        self.python = python_behind(self.enter, directory)
 
     def play(self, limits: t.Mapping[str, int], *arguments: str, entry_point: str = "main") -> Run:
         host_vars = {"ansible_connection": "local", "ansible_python_interpreter": str(self.python)}

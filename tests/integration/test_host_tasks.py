@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.hostcare.remediation.tests.support.controller import Controller
+from ansible_collections.hostcare.remediation.tests.support.controller import Controller, python_behind
 from ansible_collections.hostcare.remediation.tests.support.cron import root as cron_root
 from ansible_collections.hostcare.remediation.tests.support.ipc.bench import program
 from ansible_collections.hostcare.remediation.tests.support.mail import PostfixHost
@@ -64,9 +64,7 @@ def _namespaces() -> Iterator[list[str]]:
 def test_a_semaphore_leak(controller: Controller, tmp_path: Path) -> None:
     with _namespaces() as enter:
         subprocess.run([*enter, program("csem"), "make", str(LEAKED), SERVICE_USER], check=True)
-        python = tmp_path / "python"
-        python.write_text(f'#!/bin/sh\nexec {" ".join(enter)} /usr/bin/python3 "$@"\n')
-        python.chmod(0o755)
+        python = python_behind(enter, tmp_path)
         time.sleep(3)  # or they are too young to be told from those in use
         host = Counted(controller, tmp_path, str(python))
         wish = {"semaphore_leak_selector": {"owner": [SERVICE_USER]}, "semaphore_leak_min_age": "1s"}
@@ -114,9 +112,7 @@ def _stick(postfix: PostfixHost) -> None:
 def test_a_storm_of_cron_mail(controller: Controller, tmp_path: Path) -> None:
     with PostfixHost(tmp_path / "postfix") as postfix:
         _stick(postfix)
-        python = tmp_path / "python"
-        python.write_text(f'#!/bin/sh\nexec {" ".join(postfix.inside)} /usr/bin/python3 "$@"\n')
-        python.chmod(0o755)
+        python = python_behind(postfix.inside, tmp_path)
         time.sleep(1)  # or the chains are too young
         host = Counted(controller, tmp_path, str(python))
         # There is no systemd that could start Postfix anew. It takes no task of its own.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.hostcare.remediation.tests.support.controller import Controller, Run
+from ansible_collections.hostcare.remediation.tests.support.controller import Controller, Run, python_behind
 from ansible_collections.hostcare.remediation.tests.support.ipc.bench import APP, SERVICE, program
 
 ROLE = "hostcare.remediation.semaphore_leak"
@@ -58,9 +58,7 @@ class Host:
         assert self.keeper.stdout.readline() == "ready\n"
         inner = Path(f"/proc/{self.keeper.pid}/task/{self.keeper.pid}/children").read_text().strip()
         self.enter = ["nsenter", f"--target={inner}", "--ipc", "--pid", "--mount"]
-        self.python = directory / "python"
-        self.python.write_text(f'#!/bin/sh\nexec {" ".join(self.enter)} /usr/bin/python3 "$@"\n')
-        self.python.chmod(0o755)
+        self.python = python_behind(self.enter, directory)
         (directory / SERVICE).symlink_to(program("holder"))
         self.holders = [
             subprocess.Popen([*self.enter, directory / SERVICE, "set", str(APP)], stdout=subprocess.PIPE, text=True)

@@ -44,6 +44,14 @@ class Run(t.NamedTuple):
         return self.results[0]
 
 
+def python_behind(enter: t.Sequence[str], directory: Path) -> Path:
+    """An interpreter for a host that is namespaces: it starts Python by the command that enters them."""
+    python = directory / "python"
+    python.write_text(f'#!/bin/sh\nexec {" ".join(enter)} /usr/bin/python3 "$@"\n')
+    python.chmod(0o755)
+    return python
+
+
 class Controller:
     """Plays tasks against one host, `target`, with the ansible-core this test run is about."""
 
